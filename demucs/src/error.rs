@@ -1,0 +1,47 @@
+//! What can go wrong between a mixture and its stems.
+
+/// Errors of the separation engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The checkpoint describes a network that this port does not build.
+    #[error("unsupported network: {0}")]
+    Unsupported(String),
+    /// The checkpoint's keyword arguments do not parse.
+    #[error("cannot read the network's description: {0}")]
+    Config(#[from] serde_json::Error),
+    /// A request that the loaded bag cannot serve.
+    #[error("{0}")]
+    Request(String),
+    /// A tensor operation failed, or a weight is missing or of another shape.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// Reading the mixture failed.
+    #[error("cannot read the mixture")]
+    Mixture(#[source] BoxError),
+    /// Handing over finished stems failed.
+    #[error("cannot store the stems")]
+    Stem(#[source] BoxError),
+    /// The caller asked to stop.
+    #[error("separation canceled")]
+    Canceled,
+    /// The network returned something that is no sound.
+    #[error("the network returned values that are not finite in segment {segment}")]
+    NotFinite {
+        /// Index of the segment, from 0.
+        segment: usize,
+    },
+    /// The worker threads could not be started.
+    #[error("cannot start {threads} threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the operating system said.
+        reason: String,
+    },
+}
+
+/// An error of the caller's own code, kept whole.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,29 @@
+//! Music source separation with Demucs: samples in, stems out.
+//!
+//! This crate is mathematics only. It reads no files, opens no connections, looks at no clock
+//! and no environment: a [`Mixture`] brings the samples, a [`StemSink`] takes the stems, an
+//! [`Observer`] hears of every segment and may stop there.
+#![warn(missing_docs)]
+
+pub mod bag;
+pub mod error;
+pub mod mixture;
+pub mod model;
+pub mod overlap;
+pub mod progress;
+pub mod seeded;
+pub mod segment;
+pub mod separator;
+pub mod shift;
+pub mod spectrogram;
+pub mod stem;
+pub mod weights;
+
+pub use bag::Bag;
+pub use candle_core::{Device, Tensor};
+pub use error::{BoxError, Error, Result};
+pub use mixture::{Loudness, Mixture, Samples};
+pub use progress::{Observer, Progress};
+pub use separator::{Request, Separator, Settings};
+pub use shift::Shifts;
+pub use stem::{Rest, Stem, StemSink};

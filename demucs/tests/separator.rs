@@ -1,0 +1,141 @@
+//! What the engine promises about whole songs, on small seeded networks.
+
+use std::ops::ControlFlow;
+
+use demucs::seeded::{checkpoint, signal, small_kwargs};
+use demucs::{Bag, Device, Error, Progress, Request, Rest, Samples, Separator, Settings, Shifts, Stem};
+
+const SOURCES: [&str; 4] = ["drums", "bass", "other", "vocals"];
+
+fn one_hot_bag() -> Bag {
+    let networks = (0..4).map(|seed| checkpoint(small_kwargs(&SOURCES), seed).unwrap()).collect();
+    let weights: Vec<Vec<f32>> =
+        (0..4).map(|i| (0..4).map(|s| f32::from(u8::from(s == i))).collect()).collect();
+    Bag::new(networks, Some(&weights), &Device::Cpu).unwrap()
+}
+
+fn single(seed: u64) -> Bag {
+    Bag::new(vec![checkpoint(small_kwargs(&SOURCES), seed).unwrap()], None, &Device::Cpu).unwrap()
+}
+
+fn separate(bag: Bag, settings: Settings, stems: Vec<Stem>, song: [Vec<f32>; 2]) -> Vec<[Vec<f32>; 2]> {
+    let separator = Separator::new(bag, settings).unwrap();
+    let mut out = Vec::new();
+    let request = Request { stems, shifts: Shifts::Off };
+    separator.separate(&mut Samples { channels: song }, &request, &mut out, &mut ()).unwrap();
+    out
+}
+
+fn all() -> Vec<Stem> {
+    Stem::all(&SOURCES.map(String::from))
+}
+
+#[test]
+fn every_length_comes_back_to_the_sample() {
+    for frames in [1, 2, 31, 298, 299, 300, 448, 449, 5000] {
+        let out = separate(single(1), Settings::default(), all(), signal(frames));
+        assert!(out.iter().flatten().all(|channel| channel.len() == frames), "{frames} frames");
+        assert!(out.iter().flatten().flatten().all(|v| v.is_finite()), "{frames} frames");
+    }
+}
+
+#[test]
+fn silence_gives_silence() {
+    let out = separate(single(1), Settings::default(), all(), [vec![0.0; 1000], vec![0.0; 1000]]);
+    assert!(out.iter().flatten().flatten().all(|v| v.abs() < 1e-6));
+}
+
+#[test]
+fn threads_and_batches_do_not_change_a_bit() {
+    let run = |threads, batch| {
+        separate(single(5), Settings { threads, batch, ..Settings::default() }, all(), signal(3000))
+    };
+    let first = run(1, 1);
+    assert_eq!(first, run(2, 1));
+    assert_eq!(first, run(2, 3));
+    assert_eq!(first, run(1, 64));
+}
+
+#[test]
+fn one_stem_of_a_one_hot_bag_runs_one_network() {
+    let separator = Separator::new(one_hot_bag(), Settings::default()).unwrap();
+    let sources = SOURCES.map(String::from);
+    let mut song = Samples { channels: signal(2000) };
+    let mut run = |stems: Vec<Stem>| {
+        let (mut out, mut total) = (Vec::new(), 0);
+        let mut observer = |p: Progress| {
+            total = p.segments_total;
+            ControlFlow::Continue(())
+        };
+        let request = Request { stems, shifts: Shifts::Off };
+        separator.separate(&mut song, &request, &mut out, &mut observer).unwrap();
+        (total, out)
+    };
+    let (four, every) = run(all());
+    let (one, bass) = run(vec![Stem::of("bass", &sources).unwrap()]);
+    let (rest, _) = run(vec![Stem::without("bass", Rest::Minus, &sources).unwrap()]);
+    assert_eq!((four, rest), (4 * one, one));
+    assert_eq!(bass[0], every[1]);
+}
+
+#[test]
+fn stem_and_rest_add_up_to_the_mixture() {
+    let sources = SOURCES.map(String::from);
+    let stems =
+        vec![Stem::of("vocals", &sources).unwrap(), Stem::without("vocals", Rest::Minus, &sources).unwrap()];
+    let song = signal(2500);
+    let out = separate(single(3), Settings::default(), stems, song.clone());
+    for channel in 0..2 {
+        for ((vocals, rest), mixture) in out[0][channel].iter().zip(&out[1][channel]).zip(&song[channel]) {
+            assert!((vocals + rest - mixture).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn progress_reaches_its_end_and_never_goes_back() {
+    let separator = Separator::new(one_hot_bag(), Settings::default()).unwrap();
+    let mut seen: Vec<Progress> = Vec::new();
+    let mut observer = |p: Progress| {
+        seen.push(p);
+        ControlFlow::Continue(())
+    };
+    let request = Request { stems: all(), shifts: Shifts::Drawn { count: 2, seed: [9; 32] } };
+    let mut song = Samples { channels: signal(2000) };
+    separator.separate(&mut song, &request, &mut Vec::new(), &mut observer).unwrap();
+    assert!(seen.windows(2).all(|w| w[0].segments_done < w[1].segments_done));
+    assert!(seen.windows(2).all(|w| w[0].frames_done <= w[1].frames_done));
+    let last = seen.last().unwrap();
+    assert_eq!((last.segments_done, last.frames_done), (last.segments_total, 2000));
+}
+
+#[test]
+fn a_canceled_separation_ends_at_the_next_segment() {
+    let separator = Separator::new(single(1), Settings::default()).unwrap();
+    let mut calls = 0;
+    let mut observer = |_: Progress| {
+        calls += 1;
+        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let request = Request { stems: all(), shifts: Shifts::Off };
+    let mut song = Samples { channels: signal(5000) };
+    let result = separator.separate(&mut song, &request, &mut Vec::new(), &mut observer);
+    assert!(matches!(result, Err(Error::Canceled)));
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn what_was_handed_over_does_not_depend_on_the_length_of_the_song() {
+    // Memory is bounded because nothing waits for the end: after each segment all but the part
+    // that the next one may change has reached the sink.
+    let separator = Separator::new(single(1), Settings::default()).unwrap();
+    let mut lag = 0;
+    let mut observer = |p: Progress| {
+        lag = lag.max((p.segments_done * 224).min(p.frames_total) - p.frames_done);
+        ControlFlow::Continue(())
+    };
+    let request = Request { stems: all(), shifts: Shifts::Off };
+    let mut song = Samples { channels: signal(50_000) };
+    separator.separate(&mut song, &request, &mut Vec::new(), &mut observer).unwrap();
+    assert_eq!(lag, 0);
+}
