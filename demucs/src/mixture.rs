@@ -74,8 +74,9 @@ impl Loudness {
         for start in (0..frames).step_by(BLOCK_FRAMES) {
             let n = BLOCK_FRAMES.min(frames - start);
             mixture.read(start, &mut left[..n], &mut right[..n]).map_err(Error::Mixture)?;
-            let mono =
-                || left[..n].iter().zip(&right[..n]).map(|(l, r)| (f64::from(*l) + f64::from(*r)) / 2.0);
+            let mono = || {
+                left[..n].iter().zip(&right[..n]).map(|(l, r)| f64::midpoint(f64::from(*l), f64::from(*r)))
+            };
             // Blocks are merged by their own means (Chan's formula): no cancellation, any length.
             let block = n as f64;
             let block_mean = mono().sum::<f64>() / block;

@@ -113,6 +113,13 @@ impl Separator {
             progress.frames_done = ready;
             tell(progress)?;
         }
+        // Stems that are made of the mixture alone need no network.
+        while progress.frames_done < progress.frames_total {
+            let ready = progress.frames_total.min(progress.frames_done + MIXTURE_BLOCK_FRAMES);
+            self.emit(&mut passes, progress.frames_done..ready, &loudness, mixture, request, sink)?;
+            progress.frames_done = ready;
+            tell(progress)?;
+        }
         Ok(())
     }
 
@@ -247,6 +254,9 @@ impl Separator {
         Ok(())
     }
 }
+
+/// Frames of the mixture that are handed over at a time when no network is run.
+const MIXTURE_BLOCK_FRAMES: usize = 1 << 16;
 
 /// One walk of one network over the song.
 #[derive(Debug)]

@@ -172,7 +172,8 @@ mod tests {
     #[test]
     fn the_inverse_restores_all_but_the_edges() {
         let (n, nfft) = (12_345, 512);
-        let samples: Vec<f32> = (0..2 * n).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
+        let samples: Vec<f32> =
+            (0..2 * n).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
         let x = Tensor::from_vec(samples.clone(), (1, 2, n), &Device::Cpu).unwrap();
         let spectrogram = Spectrogram::new(nfft);
         let z = spectrogram.forward(&x).unwrap();

@@ -1,4 +1,5 @@
 //! Parity of every block and of whole songs with the original, on small seeded networks.
+#![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
 #![expect(clippy::print_stdout, reason = "figures are printed for the one who reads the test's output")]
 
 mod golden_support;

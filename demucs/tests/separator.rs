@@ -1,4 +1,5 @@
 //! What the engine promises about whole songs, on small seeded networks.
+#![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
 
 use std::ops::ControlFlow;
 
@@ -90,6 +91,13 @@ fn stem_and_rest_add_up_to_the_mixture() {
             assert!((vocals + rest - mixture).abs() < 1e-6);
         }
     }
+}
+
+#[test]
+fn the_mixture_alone_comes_back_as_it_is() {
+    let mixture = Stem { name: "song".into(), gains: vec![0.0; 4], mixture: 1.0 };
+    let song = signal(70_000);
+    assert_eq!(separate(single(1), Settings::default(), vec![mixture], song.clone()), [song]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Parity with the original on the official weights, fetched by the store.
+#![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
 #![expect(clippy::print_stdout, reason = "figures are printed for the one who reads the test's output")]
 
 #[path = "../../demucs/tests/golden_support/mod.rs"]

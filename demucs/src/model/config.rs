@@ -185,7 +185,7 @@ impl Config {
         if self.norm_starts < self.depth {
             return refuse(format!("group norms from layer {}", self.norm_starts));
         }
-        if self.transformer_channels() % (4 * self.t_heads) != 0 {
+        if !self.transformer_channels().is_multiple_of(4 * self.t_heads) {
             return refuse(format!("{} channels for {} heads", self.transformer_channels(), self.t_heads));
         }
         let bins_before_last = (self.nfft / 2) / self.stride.pow(self.depth as u32 - 1);

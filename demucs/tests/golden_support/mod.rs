@@ -1,4 +1,5 @@
 //! Golden files: what the original computed, and how to compare with it.
+#![expect(clippy::unwrap_used, reason = "a golden file that cannot be read is a failed test")]
 
 use std::path::Path;
 
