@@ -1,0 +1,5 @@
+//! The subcommands.
+
+pub(crate) mod compare;
+pub(crate) mod models;
+pub(crate) mod separate;

@@ -1,0 +1,35 @@
+//! `msaas`: music source separation for people, from the command line.
+
+mod cli;
+mod clip;
+mod commands;
+mod engine;
+mod job;
+mod output;
+mod recipe;
+mod song;
+mod stop;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Separate(args) => commands::separate::run(&args),
+        Command::Models(args) => commands::models::run(args),
+        Command::Compare(args) => commands::compare::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if terminal::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&format!("msaas: {}", terminal::sentence(&error)));
+            if stop::requested() { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+    }
+}
