@@ -32,7 +32,7 @@ docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --q
 stage "install what is missing" install_for_tests
 stage "format" cargo fmt --all --check
 stage "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-stage "bans, licences and sources of dependencies" cargo deny --log-level error --offline check bans licenses sources
+stage "bans, licences and sources of dependencies" cargo deny --log-level error check bans licenses sources
 stage "scripts" check_scripts
 stage "documents" docs
 stage "documentation examples" doc_tests

@@ -61,3 +61,16 @@ pub(crate) fn frames_of(block: &[Vec<f32>], channels: usize) -> Result<usize> {
     }
     Ok(frames)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn everything_can_be_moved_to_a_worker_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<crate::Decoder>();
+        is_send::<crate::Resampler>();
+        is_send::<crate::Spool>();
+        is_send::<crate::StemFile>();
+        is_send::<Box<dyn crate::Encoder>>();
+    }
+}

@@ -77,8 +77,8 @@ pub(crate) struct SeparateArgs {
     #[arg(long, default_value_t = 0.25, value_name = "0..0.99")]
     pub(crate) overlap: f64,
     /// Threads to compute with; 0 takes one for each core.
-    #[arg(short = 'j', long, default_value_t = 0, env = "MSAAS_THREADS")]
-    pub(crate) threads: usize,
+    #[arg(short = 'j', long, default_value_t = 0, env = "MSAAS_THREADS", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) threads: u16,
     /// Segments that pass through the network together.
     #[arg(long, default_value_t = 1, env = "MSAAS_BATCH", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) batch: u16,

@@ -35,6 +35,9 @@ pub(crate) struct Outcome {
 
 const BAR: &str = "{prefix} [{bar:30}] {percent:>3} % {msg}";
 
+/// Rate of results whose format does not have the song's, in Hz: every format has this one.
+const COMMON_RATE: u32 = 44_100;
+
 impl Order<'_> {
     /// Separates `song` into files in `dir`.
     pub(crate) fn run(&self, engine: &Engine, path: &Path, dir: &Path) -> Result<Outcome> {
@@ -74,7 +77,7 @@ impl Order<'_> {
     }
 
     fn plan(&self, song: &Song) -> Plan {
-        let kept = if self.format.supports_rate(song.rate) { song.rate } else { self.engine_rate };
+        let kept = if self.format.supports_rate(song.rate) { song.rate } else { COMMON_RATE };
         let rate = self.args.format.rate.unwrap_or(kept);
         Plan {
             format: self.format,
@@ -124,9 +127,11 @@ fn tags_of(tags: &Tags, path: &Path, stem: &Stem) -> Tags {
     Tags { title: Some(format!("{title} ({})", stem.name)), ..tags.clone() }
 }
 
-/// A song's file name without its extension.
+/// A song's file name without its extension, or with it where the rest would lead to another folder.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    let full = path.file_name().unwrap_or(path.as_os_str());
+    let stem = path.file_stem().filter(|stem| *stem != "." && *stem != "..");
+    stem.unwrap_or(full).to_string_lossy().into_owned()
 }
 
 /// A folder that is removed again, if it was made here and is empty, unless it is kept.

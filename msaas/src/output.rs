@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use audio::{Block, Format, Resampler, Spool, StemFile};
 use tags::Tags;
 
@@ -47,6 +47,8 @@ const BLOCK_FRAMES: usize = 1 << 16;
 impl Output {
     /// Starts the file.
     pub(crate) fn create(path: &Path, plan: &Plan) -> Result<Self> {
+        // Found only when the stem is shown, it would come after others of the song.
+        ensure!(!path.is_dir(), "cannot write {}: there is a folder in its place", path.display());
         let waiting = clip::needs_peak(plan.clip).then(|| (Spool::new(2, plan.temp_dir.as_deref()), 0.0));
         Ok(Self {
             plan: plan.clone(),

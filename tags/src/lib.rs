@@ -26,6 +26,7 @@ mod error;
 mod flac;
 pub mod frame;
 mod id3;
+mod riff;
 mod skip;
 mod sniff;
 mod tags;

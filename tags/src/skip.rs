@@ -1,27 +1,30 @@
 //! Where the audio starts and ends between the tags that other programs put around it.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use crate::Result;
 
 /// Tags of one kind that may be stacked; more are left for the decoder to stumble over.
 const MAX_STACKED: usize = 4;
 
-/// First byte after the leading `ID3v2` tags. A tag that claims to pass the end of the file is believed
-/// only for its ten header bytes.
-pub(crate) fn leading<R: Read + Seek>(reader: &mut R, len: u64) -> Result<u64> {
+/// First byte after the leading `ID3v2` tags, and where those tags are. A tag that claims to pass the end of the
+/// file is believed only for its ten header bytes.
+pub(crate) fn leading<R: Read + Seek>(reader: &mut R, len: u64) -> Result<(u64, Vec<Range<u64>>)> {
     let mut start = 0;
-    for _ in 0..MAX_STACKED {
-        let Some(head) = read_at::<10, _>(reader, start, len)? else { break };
+    let mut tags = Vec::new();
+    while let Some(head) = read_at::<10, _>(reader, start, len)?.filter(|_| tags.len() < MAX_STACKED) {
         if &head[..3] != b"ID3" || head[3] == 0xff || head[6..].iter().any(|byte| byte & 0x80 != 0) {
             break;
         }
         let body = head[6..].iter().fold(0u64, |size, byte| size << 7 | u64::from(*byte));
         let footer = if head[5] & 0x10 == 0 { 0 } else { 10 };
-        let next = start + 10 + body + footer;
-        start = if next < len { next } else { start + 10 };
+        let claimed = start + 10 + body + footer;
+        let next = if claimed <= len { claimed } else { start + 10 };
+        tags.push(start..next);
+        start = next;
     }
-    Ok(start)
+    Ok((start, tags))
 }
 
 /// One past the last byte before the trailing `ID3v1`, `APEv2` and `Lyrics3` tags.

@@ -33,7 +33,7 @@ pub fn sniff<R: Read + Seek>(reader: &mut R) -> Result<Sniffed> {
     if len == 0 {
         return Err(Error::Empty);
     }
-    let start = skip::leading(reader, len)?;
+    let (start, _) = skip::leading(reader, len)?;
     reader.seek(SeekFrom::Start(start))?;
     let mut head = Vec::new();
     reader.by_ref().take(12).read_to_end(&mut head)?;

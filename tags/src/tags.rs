@@ -1,5 +1,6 @@
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use lofty::picture::{Picture, PictureType};
 use lofty::probe::Probe;
 use lofty::tag::Accessor;
 
-use crate::{Container, sniff, text};
+use crate::riff::{self, MAX_TAG_BYTES};
+use crate::{Container, Sniffed, id3, skip, sniff, text};
 
 /// Largest cover that is kept, and largest single item that the tag reader may allocate.
 const MAX_ITEM_BYTES: usize = 32 << 20;
@@ -28,6 +30,14 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// Takes from `other` what is missing.
+    pub(crate) fn fill_from(&mut self, other: Self) {
+        self.title = self.title.take().or(other.title);
+        self.artist = self.artist.take().or(other.artist);
+        self.album = self.album.take().or(other.album);
+        self.cover = self.cover.take().or(other.cover);
+    }
+
     /// True when there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -81,20 +91,74 @@ pub fn read_path(path: &Path) -> Tags {
 }
 
 fn parse<R: Read + Seek>(reader: &mut R) -> Option<Tags> {
-    let kind = match sniff(reader).ok()?.container {
-        Container::Mp3 => FileType::Mpeg,
-        Container::Wav => FileType::Wav,
-        Container::Flac => FileType::Flac,
-        Container::Ogg => FileType::Vorbis,
-        Container::Mp4 => FileType::Mp4,
-        Container::Aiff => FileType::Aiff,
-        Container::Adts => FileType::Aac,
+    let Sniffed { container, audio } = sniff(reader).ok()?;
+    let mut tags = around(reader, &audio);
+    let len = reader.seek(SeekFrom::End(0)).ok()?;
+    let inside = match container {
+        Container::Mp3 | Container::Adts => None,
+        Container::Wav | Container::Aiff => riff::read(reader, audio.start, len).ok(),
+        Container::Flac => library(reader, &audio, FileType::Flac),
+        Container::Ogg => library(reader, &audio, FileType::Vorbis),
+        Container::Mp4 => library(reader, &audio, FileType::Mp4),
     };
-    reader.rewind().ok()?;
+    tags.fill_from(inside.unwrap_or_default());
+    Some(tags)
+}
+
+/// Tags in front of the audio, and the old one behind it.
+fn around<R: Read + Seek>(reader: &mut R, audio: &Range<u64>) -> Tags {
+    let mut tags = Tags::default();
+    for tag in skip::leading(reader, audio.start).unwrap_or_default().1 {
+        tags.fill_from(
+            riff::bytes(reader, &tag, MAX_TAG_BYTES).map(|bytes| id3::decode(&bytes)).unwrap_or_default(),
+        );
+    }
+    if let Ok(len) = reader.seek(SeekFrom::End(0))
+        && let Ok(Some(old)) = skip::read_at::<128, _>(reader, len.saturating_sub(128), len)
+        && old.starts_with(b"TAG")
+        && len - 128 >= audio.end
+    {
+        tags.fill_from(id3::decode_v1(&old));
+    }
+    tags
+}
+
+/// What lofty finds in the formats whose tags are not `ID3`: it would unpack compressed frames without limit.
+fn library<R: Read + Seek>(reader: &mut R, audio: &Range<u64>, kind: FileType) -> Option<Tags> {
     apply_global_options(GlobalOptions::new().use_custom_resolvers(false).allocation_limit(MAX_ITEM_BYTES));
     let options = ParseOptions::new().read_properties(false);
-    let file = Probe::with_file_type(reader, kind).options(options).read().ok()?;
+    let section = Section { reader, range: audio.clone(), at: 0 };
+    let file = Probe::with_file_type(section, kind).options(options).read().ok()?;
     Some(collect(&file))
+}
+
+/// A part of a file that looks like a whole one.
+struct Section<'a, R> {
+    reader: &'a mut R,
+    range: Range<u64>,
+    at: u64,
+}
+
+impl<R: Read + Seek> Read for Section<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let room = (self.range.end - self.range.start).saturating_sub(self.at).min(buf.len() as u64);
+        self.reader.seek(SeekFrom::Start(self.range.start.saturating_add(self.at)))?;
+        let read = self.reader.read(&mut buf[..room as usize])?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl<R: Read + Seek> Seek for Section<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => (self.range.end - self.range.start).checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(std::io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
 }
 
 fn collect(file: &TaggedFile) -> Tags {

@@ -149,15 +149,15 @@ fn first_edit(window: &mut Window, trak: &Range<u64>, movie_hz: u32) -> Result<O
 
 /// `----` item named `iTunSMPB`: hexadecimal words, of which the second to fourth count.
 fn note(window: &mut Window, moov: &Range<u64>) -> Result<Option<Note>> {
-    let Some(udta) = find(window, moov, *b"udta")? else { return Ok(None) };
-    let Some(meta) = find(window, &udta, *b"meta")? else { return Ok(None) };
-    let meta = meta.start + 4..meta.end;
-    let Some(ilst) = find(window, &meta, *b"ilst")? else { return Ok(None) };
-    for item in children(window, &ilst, *b"----")? {
-        let name = text(window, &item, *b"name", 4)?;
-        if name.as_deref() == Some("iTunSMPB") {
-            let value = text(window, &item, *b"data", 8)?;
-            return Ok(value.as_deref().and_then(parse_note));
+    for udta in children(window, moov, *b"udta")? {
+        let Some(meta) = find(window, &udta, *b"meta")? else { continue };
+        let meta = meta.start + 4..meta.end;
+        let Some(list) = find(window, &meta, *b"ilst")? else { continue };
+        for item in children(window, &list, *b"----")? {
+            if text(window, &item, *b"name", 4)?.as_deref() == Some("iTunSMPB") {
+                let value = text(window, &item, *b"data", 8)?;
+                return Ok(value.as_deref().and_then(parse_note));
+            }
         }
     }
     Ok(None)

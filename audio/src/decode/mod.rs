@@ -1,5 +1,6 @@
 //! Bytes to samples.
 
+mod codec;
 mod coupling;
 mod edit;
 mod frames;

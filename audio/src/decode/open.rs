@@ -10,9 +10,10 @@ use symphonia::core::units::Duration;
 use symphonia::default::formats::{AiffReader, FlacReader, IsoMp4Reader, OggReader, WavReader};
 use tags::{Container, Sniffed};
 
+use super::codec::{guard, make_decoder, read_error};
 use super::edit::Edits;
 use super::frames::Frames;
-use super::packets::{Parts, guard, make_decoder, read_error};
+use super::packets::Parts;
 use super::trim::End;
 use super::window::Window;
 use super::{edit, riff};

@@ -1,17 +1,15 @@
 //! The loop around the decoder: one track's packets in, raw blocks out, faults contained.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use symphonia::core::audio::{AudioSpec, Channels, GenericAudioBufferRef};
-use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::audio::{AudioSpec, GenericAudioBufferRef};
+use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::packet::Packet;
 use tags::Container;
 
+use super::codec::{guard, make_decoder};
 use super::open::{audio_params, stated_spec};
-use super::{MAX_CHANNELS, RATES, coupling};
+use super::{MAX_CHANNELS, RATES};
 use crate::stereo::Front;
 use crate::{Block, Error, Result};
 
@@ -282,55 +280,6 @@ impl Packets {
         });
         seconds.map_or(ticks as usize, |frames| frames.round() as usize)
     }
-}
-
-/// A decoder for `params` and the codec's short name.
-pub(super) fn make_decoder(
-    container: Container,
-    params: &AudioCodecParameters,
-) -> Result<(Box<dyn AudioDecoder>, String)> {
-    let name = container.name();
-    if let Some(channels) = params.channels.as_ref().map(Channels::count)
-        && !(1..=MAX_CHANNELS).contains(&channels)
-    {
-        return Err(Error::Channels { channels, max: MAX_CHANNELS });
-    }
-    // The trimming of MP3 is ours: the decoder would also cut what the reader guesses from a bit rate.
-    let options = AudioDecoderOptions::default().gapless(container != Container::Mp3);
-    let registry = symphonia::default::get_codecs();
-    let mut params = params.clone();
-    let channels = params.channels.as_ref().map_or(0, Channels::count);
-    if let Some(headers) =
-        params.extra_data.as_mut().filter(|_| params.codec == CODEC_ID_VORBIS && channels > 2)
-    {
-        coupling::reverse(headers);
-    }
-    let made = guard(container, || registry.make_audio_decoder(&params, &options))?;
-    let decoder = made.map_err(|fault| match fault {
-        Fault::Unsupported(reason) => {
-            Error::Unsupported { container: name, reason: format!("{reason} (codec {})", params.codec) }
-        }
-        other => read_error(container, &other),
-    })?;
-    let codec = decoder.codec_info().short_name.to_owned();
-    Ok((decoder, codec))
-}
-
-/// A reader's error in our words.
-pub(super) fn read_error(container: Container, fault: &Fault) -> Error {
-    let container = container.name();
-    match fault {
-        Fault::Unsupported(reason) => Error::Unsupported { container, reason: (*reason).to_owned() },
-        Fault::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Error::Demux { container, reason: "it ends before its audio".to_owned() }
-        }
-        other => Error::Demux { container, reason: other.to_string().to_lowercase() },
-    }
-}
-
-/// Runs foreign code over hostile bytes: a panic in it is an error of the file.
-pub(super) fn guard<T>(container: Container, work: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Error::Panicked { container: container.name() })
 }
 
 fn planes(buffer: &GenericAudioBufferRef<'_>) -> Block {

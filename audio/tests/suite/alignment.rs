@@ -324,3 +324,43 @@ fn any_track_of_a_file_with_several_can_be_chosen() {
     let missing = Decoder::open_path(&path, &DecodeLimits::default(), Some(3)).expect_err("no such track");
     assert_eq!(missing.to_string(), "there is no audio track 3: the file has 3, counted from 0");
 }
+
+/// A box of an MP4 file.
+fn mp4_box(kind: [u8; 4], parts: &[&[u8]]) -> Vec<u8> {
+    let size = 8 + parts.iter().map(|part| part.len()).sum::<usize>();
+    [&(size as u32).to_be_bytes()[..], &kind, &parts.concat()].concat()
+}
+
+#[test]
+fn the_note_of_itunes_is_honoured_where_there_is_no_edit_list() {
+    let dir = dir();
+    let original = music(2, FRAMES, 44_100);
+    let options = ["-c:a", "aac", "-use_editlist", "0", "-fflags", "+bitexact", "-flags", "+bitexact"];
+    let path = made_by_ffmpeg(dir.path(), "a.m4a", &original, 44_100, &options);
+    let mut bytes = std::fs::read(&path).expect("read");
+    let decode = |bytes: &[u8]| {
+        let source = std::io::Cursor::new(bytes.to_vec());
+        Decoder::open(Box::new(source), &DecodeLimits::default(), None)
+            .and_then(|mut d| d.read_all())
+            .expect("decoded")
+    };
+    assert_eq!(lag(&original[0], &decode(&bytes)[0], 4096).expect("sound").frames, 1024);
+    // The index stands at the end, so a longer one moves nothing.
+    let at = bytes.windows(4).rposition(|kind| kind == b"moov").expect("an index") - 4;
+    let note = format!(" 00000000 00000400 00000000 {FRAMES:016X} 00000000");
+    let item = mp4_box(
+        *b"----",
+        &[
+            &mp4_box(*b"mean", &[&[0; 4], b"com.apple.iTunes"]),
+            &mp4_box(*b"name", &[&[0; 4], b"iTunSMPB"]),
+            &mp4_box(*b"data", &[&[0, 0, 0, 1, 0, 0, 0, 0], note.as_bytes()]),
+        ],
+    );
+    let handler = mp4_box(*b"hdlr", &[&[0; 8], b"mdirappl", &[0; 9]]);
+    let meta = mp4_box(*b"meta", &[&[0; 4], &handler, &mp4_box(*b"ilst", &[&item])]);
+    let udta = mp4_box(*b"udta", &[&meta]);
+    let moov = mp4_box(*b"moov", &[&bytes[at + 8..], &udta]);
+    bytes.splice(at.., moov);
+    let ours = decode(&bytes);
+    assert_eq!((ours[0].len(), lag(&original[0], &ours[0], 4096).expect("sound").frames), (FRAMES, 0));
+}

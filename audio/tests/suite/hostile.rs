@@ -34,9 +34,27 @@ fn what_is_not_audio_is_refused_in_one_sentence() {
     );
     assert_eq!(
         refusal(b"\0\0\0\x18ftypM4A \0\0\0\0M4A mp42".to_vec()),
-        "the mp4 file holds audio that is not supported: isomp4: missing moov atom"
+        "the mp4 file cannot be read: its index is missing, as in a file that is cut short"
     );
     assert_eq!(refusal(b"fLaC".to_vec()), "the flac file cannot be read: it ends before its audio");
+}
+
+#[test]
+fn codecs_that_are_not_decoded_are_named() {
+    let dir = dir();
+    let original = music(6, 20_000, 48_000);
+    for (name, options, reason) in [
+        ("a.ogg", ["-c:a", "libopus"], "ogg file holds audio that is not supported: opus"),
+        ("b.m4a", ["-c:a", "ac3"], "mp4 file holds audio that is not supported: dolby digital"),
+        (
+            "c.m4a",
+            ["-c:a", "aac"],
+            "mp4 file holds audio that is not supported: aac of more than two channels or of another profile than low complexity",
+        ),
+    ] {
+        let path = made_by_ffmpeg(dir.path(), name, &original, 48_000, &options);
+        assert_eq!(refusal(std::fs::read(path).expect("read")), format!("the {reason}"));
+    }
 }
 
 #[test]

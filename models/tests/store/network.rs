@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use candle_core::{Device, Tensor};
 use demucs::weights::{Checkpoint, MemberSpec, ModelSpec, PinnedFile};
+use demucs::{Device, Tensor};
 use models::{FetchEvent, Hosts, Limits, ModelStore, StoreConfig};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};

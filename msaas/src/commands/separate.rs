@@ -83,7 +83,11 @@ fn load(args: &SeparateArgs, device: &Device) -> Result<Separator> {
     drop(watcher);
     let loaded = store.load(&args.model, wanted)?;
     let bag = Bag::new(loaded.members, loaded.weights.as_deref(), device)?;
-    let settings = Settings { overlap: args.overlap, batch: usize::from(args.batch), threads: args.threads };
+    let settings = Settings {
+        overlap: args.overlap,
+        batch: usize::from(args.batch),
+        threads: usize::from(args.threads),
+    };
     Ok(Separator::new(bag, settings)?)
 }
 
@@ -145,12 +149,12 @@ fn format(args: &FormatArgs) -> Result<Format> {
 fn songs(args: &SeparateArgs) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut found = Vec::new();
     for path in &args.songs {
-        let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
-        if meta.is_dir() {
+        if path.is_dir() {
             let before = found.len();
-            walk(path, &args.out, &args.out, &mut found)?;
+            walk(path, &args.out, &args.out, &mut HashSet::new(), &mut found)?;
             ensure!(found.len() > before, "there is no audio file in {}", path.display());
         } else {
+            // One that is missing fails in its turn, as any other bad song does.
             found.push((path.clone(), args.out.clone()));
         }
     }
@@ -166,10 +170,20 @@ fn songs(args: &SeparateArgs) -> Result<Vec<(PathBuf, PathBuf)>> {
     Ok(found.into_iter().map(song).collect())
 }
 
-fn walk(dir: &Path, out: &Path, results: &Path, found: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
+/// Adds the songs of a folder and of those in it; `seen` are the folders so far, which links may lead back to.
+fn walk(
+    dir: &Path,
+    out: &Path,
+    results: &Path,
+    seen: &mut HashSet<PathBuf>,
+    found: &mut Vec<(PathBuf, PathBuf)>,
+) -> Result<()> {
     let read = || format!("cannot read the folder {}", dir.display());
     let entries =
         std::fs::read_dir(dir).with_context(read)?.collect::<Result<Vec<_>, _>>().with_context(read)?;
+    if !seen.insert(dir.canonicalize().with_context(read)?) {
+        return Ok(());
+    }
     let mut entries: Vec<_> = entries.into_iter().map(|entry| (entry.path(), entry.file_name())).collect();
     entries.sort();
     for (path, name) in entries {
@@ -177,7 +191,7 @@ fn walk(dir: &Path, out: &Path, results: &Path, found: &mut Vec<(PathBuf, PathBu
             continue;
         }
         if path.is_dir() {
-            walk(&path, out, &results.join(&name), found)?;
+            walk(&path, out, &results.join(&name), seen, found)?;
         } else if tags::sniff_path(&path).is_ok() {
             found.push((path, results.to_path_buf()));
         }
