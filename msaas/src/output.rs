@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) temp_dir: Option<PathBuf>,
 }
 
-/// A result on its way to disk. Nothing is seen at its path before [`Output::publish`].
+/// A result on its way to disk. Nothing is seen at its path before [`Sealed::publish`].
 #[derive(Debug)]
 pub(crate) struct Output {
     plan: Plan,

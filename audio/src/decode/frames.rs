@@ -120,7 +120,14 @@ impl Frames {
         let found = match parse(ahead) {
             Some(frame) if frame.kind == kind => frame,
             Some(frame) if mixed && follows(parse, ahead, frame, OTHER_KIND) => frame,
-            _ => return self.resync(),
+            _ => {
+                // Files that were joined have tags in the middle: those are not lost music.
+                if let Some(size) = tag_bytes(ahead).filter(|size| self.at + size <= self.window.len()) {
+                    self.at += size;
+                    return Ok(Next::Lost(0));
+                }
+                return self.resync();
+            }
         };
         let Some(bytes) = ahead.get(..found.bytes) else { return Ok(Next::End) };
         let bytes = bytes.to_vec();
@@ -237,6 +244,21 @@ fn layout(channels: usize) -> Channels {
         1 => Channels::Positioned(Position::FRONT_LEFT),
         2 => Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT),
         more => Channels::Discrete(more as u16),
+    }
+}
+
+/// Size of the `ID3v2`, `APEv2` or `ID3v1` tag that `bytes` start with.
+fn tag_bytes(bytes: &[u8]) -> Option<u64> {
+    match bytes {
+        [b'I', b'D', b'3', _, _, flags, a, b, c, d, ..] => {
+            let body = [a, b, c, d].into_iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
+            Some(10 + body + u64::from(flags >> 4 & 1) * 10)
+        }
+        [b'A', b'P', b'E', b'T', b'A', b'G', b'E', b'X', _, _, _, _, a, b, c, d, ..] => {
+            Some(32 + u64::from(u32::from_le_bytes([*a, *b, *c, *d])))
+        }
+        [b'T', b'A', b'G', ..] => Some(128),
+        _ => None,
     }
 }
 

@@ -230,6 +230,19 @@ fn a_change_of_sample_rate_is_an_error_and_one_of_channels_is_not() {
 }
 
 #[test]
+fn tags_between_joined_mp3_files_are_not_taken_for_lost_music() {
+    let plain = encode(&music(2, 50_000, 44_100), MP3, 44_100);
+    let mut tagged = Cursor::new(plain.clone());
+    let cover = Cover::new([&b"\x89PNG"[..], &vec![0x11; 400_000]].concat());
+    tags::write(&mut tagged, &Tags { cover, ..Tags::default() }).expect("tagged");
+    let old = [&b"TAG"[..], &[b'x'; 125]].concat();
+    let (joined, _) = decode([plain.clone(), plain.clone()].concat());
+    let (with_tags, report) = decode([plain, old, tagged.into_inner()].concat());
+    assert!(joined == with_tags, "{report:?}");
+    assert_eq!(report.silent_frames, 0);
+}
+
+#[test]
 fn joined_ogg_files_play_one_after_the_other() {
     let dir = dir();
     let file = |n: usize| {
