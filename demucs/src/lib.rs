@@ -3,6 +3,24 @@
 //! This crate is mathematics only. It reads no files, opens no connections, looks at no clock
 //! and no environment: a [`Mixture`] brings the samples, a [`StemSink`] takes the stems, an
 //! [`Observer`] hears of every segment and may stop there.
+//!
+//! ```
+//! use demucs::seeded::{checkpoint, signal, small_kwargs};
+//! use demucs::{Bag, Device, Request, Samples, Separator, Settings, Shifts, Stem};
+//!
+//! # fn main() -> demucs::Result<()> {
+//! // A network of random weights; the real ones come from `weights::Checkpoint::from_bytes`.
+//! let network = checkpoint(small_kwargs(&["drums", "bass", "other", "vocals"]), 1)?;
+//! let separator = Separator::new(Bag::new(vec![network], None, &Device::Cpu)?, Settings::default())?;
+//! let request = Request { stems: Stem::all(separator.bag().sources()), shifts: Shifts::Off };
+//!
+//! let mut song = Samples { channels: signal(1000) };
+//! let mut stems = Vec::new();
+//! separator.separate(&mut song, &request, &mut stems, &mut ())?;
+//! assert_eq!((stems.len(), stems[3][0].len()), (4, 1000));
+//! # Ok(())
+//! # }
+//! ```
 #![warn(missing_docs)]
 
 pub mod bag;
