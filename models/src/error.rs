@@ -47,7 +47,7 @@ pub enum ModelsError {
         reasons: Vec<String>,
     },
     /// An installed file is not what was installed.
-    #[error("{} is damaged: {reason}; fetch the model again", path.display())]
+    #[error("{} is damaged: {reason}; fetch or import the model again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

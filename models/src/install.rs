@@ -39,22 +39,48 @@ pub(crate) struct Expected<'a> {
 }
 
 impl InstalledMember {
-    /// Finds installed weights; only file sizes are looked at.
+    /// Finds installed weights, unless they are damaged; only file sizes are looked at.
     pub(crate) fn find(dir: &Path, signature: &str) -> Option<Self> {
-        let manifest = Manifest::read(&manifest_path(dir, signature))?;
-        let path = weights_path(dir, signature);
-        let found = fs::metadata(&path).ok()?;
-        (found.is_file() && found.len() == manifest.size_bytes).then_some(())?;
-        Some(Self {
+        Self::look(dir, signature).ok().flatten()
+    }
+
+    /// Finds installed weights, or says which part of them is damaged; only file sizes are looked at.
+    pub(crate) fn look(dir: &Path, signature: &str) -> Result<Option<Self>, ModelsError> {
+        let (path, beside) = (weights_path(dir, signature), manifest_path(dir, signature));
+        let found = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+        let damaged =
+            |path: &Path, reason: String| Err(ModelsError::Damaged { path: path.to_owned(), reason });
+        let (manifest, found) = match (Manifest::read(&beside)?, found) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => return damaged(&path, "there is no such file any more".to_owned()),
+            // It is written last.
+            (None, Some(_)) => {
+                return damaged(&path, format!("its manifest {} is missing", beside.display()));
+            }
+            (Some(manifest), Some(found)) => (manifest, found),
+        };
+        match (found.len(), manifest.size_bytes) {
+            (len, size) if len < size => {
+                return damaged(&path, format!("it is cut off after {len} of {size} bytes"));
+            }
+            (len, size) if len > size => {
+                return damaged(&path, format!("it has {len} bytes instead of {size}"));
+            }
+            _ => {}
+        }
+        let Ok(fingerprint) = manifest.fingerprint.parse() else {
+            return damaged(&beside, "its fingerprint is none".to_owned());
+        };
+        Ok(Some(Self {
             signature: signature.to_owned(),
             path,
             size_bytes: manifest.size_bytes,
-            fingerprint: manifest.fingerprint.parse().ok()?,
+            fingerprint,
             tensors: manifest.tensors,
             parameters: manifest.parameters,
             sources: manifest.sources,
             origin: manifest.origin,
-        })
+        }))
     }
 
     /// Checks a network against what is expected of it, and puts it in place: the file first, its manifest last.
@@ -93,12 +119,19 @@ impl InstalledMember {
 
     /// Reads the network, with the checksum of the file compared (84 MB in about 0.1 s).
     pub(crate) fn load(&self, dir: &Path) -> Result<Checkpoint, ModelsError> {
-        let manifest = Manifest::read(&manifest_path(dir, &self.signature));
+        let manifest = Manifest::read(&manifest_path(dir, &self.signature))?;
         let bytes = read_bounded(&self.path, MAX_FILE_BYTES)?;
+        let read = Checkpoint::from_bytes(&bytes);
         if manifest.is_none_or(|manifest| manifest.sha256 != sha256(&bytes)) {
-            return Err(self.damaged("its checksum is not that of the file that was installed"));
+            let part = match read {
+                Err(error) => error.to_string(),
+                Ok(read) if read.fingerprint() != self.fingerprint => "values have changed".to_owned(),
+                Ok(_) => "the description of the network has changed".to_owned(),
+            };
+            let reason = format!("its checksum is not that of the file that was installed ({part})");
+            return Err(self.damaged(reason));
         }
-        Checkpoint::from_bytes(&bytes).map_err(|error| self.damaged(error.to_string()))
+        read.map_err(|error| self.damaged(error.to_string()))
     }
 
     pub(crate) fn damaged(&self, reason: impl Into<String>) -> ModelsError {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -31,9 +31,16 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest in that file; `None` if there is none, or none that can be read.
-    pub(crate) fn read(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    /// The manifest in that file; `None` if there is no such file.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, ModelsError> {
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.attempt("read", path)?,
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| ModelsError::Damaged {
+            path: path.to_owned(),
+            reason: format!("it is not a whole manifest ({error})"),
+        })
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {

@@ -8,8 +8,9 @@ use crate::config::StoreConfig;
 use crate::error::ModelsError;
 use crate::event::FetchEvent;
 use crate::import::{check_name, expected};
-use crate::install::{Expected, InstalledMember};
+use crate::install::{Expected, InstalledMember, weights_path};
 use crate::lock::Lock;
+use crate::manifest::Manifest;
 use crate::origin::fetch_member;
 
 /// Models in a folder, fetched when they are missing.
@@ -51,6 +52,8 @@ pub enum ModelState {
     Partial,
     /// All of them.
     Installed,
+    /// Imported, and not to be used any more; [`ModelStore::verify`] says why.
+    Damaged,
 }
 
 /// A model in memory.
@@ -103,7 +106,11 @@ impl ModelStore {
         for name in self.imported()? {
             let found: Vec<_> = self.find(&name).into_iter().collect();
             let sources = found.first().map(|member| member.sources.clone()).unwrap_or_default();
-            all.push(ModelStatus::new(&name, sources, 1, found));
+            let mut status = ModelStatus::new(&name, sources, 1, found);
+            if status.state == ModelState::Absent {
+                status.state = ModelState::Damaged;
+            }
+            all.push(status);
         }
         Ok(all)
     }
@@ -188,7 +195,9 @@ impl ModelStore {
     }
 
     fn unknown(&self, name: &str) -> WeightsError {
-        let known: Vec<&str> = self.config.registry.iter().map(|model| model.name).collect();
+        let mut known: Vec<String> = self.config.registry.iter().map(|model| model.name.to_owned()).collect();
+        // A folder that cannot be listed adds none.
+        known.extend(self.imported().unwrap_or_default());
         WeightsError::UnknownModel { name: name.to_owned(), known: known.join(", ") }
     }
 
@@ -204,7 +213,7 @@ impl ModelStore {
         InstalledMember::find(&self.config.dir, signature)
     }
 
-    /// Names of the manifests that belong to no known network.
+    /// Names of the manifests beside weights that belong to no known network, damaged ones too.
     fn imported(&self) -> Result<Vec<String>, ModelsError> {
         let dir = &self.config.dir;
         let io = |source| ModelsError::Io { action: "list", path: dir.clone(), source };
@@ -220,7 +229,7 @@ impl ModelStore {
             if manifest
                 && check_name(stem).is_ok()
                 && self.member(stem).is_none()
-                && self.find(stem).is_some()
+                && (weights_path(dir, stem).exists() || Manifest::read(&path).is_ok())
             {
                 names.push(stem.to_owned());
             }
@@ -287,7 +296,10 @@ impl ModelStore {
             let parts = rows.iter().map(|row| Part::Known(model, &model.members[*row])).collect();
             return Ok(Plan { parts, sources: texts(model.sources), weights });
         }
-        let imported = check_name(name).ok().and_then(|()| self.find(name));
+        let imported = match check_name(name) {
+            Ok(()) => InstalledMember::look(&self.config.dir, name)?,
+            Err(_) => None,
+        };
         let Some(own) = imported else { return Err(self.unknown(name).into()) };
         if let Some(stem) = wanted.iter().find(|stem| !own.sources.iter().any(|source| source == *stem)) {
             return Err(ModelsError::Weights(WeightsError::UnknownStem {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::WeightsError;
+use super::{WeightsError, safetensors};
 
 /// The three forms in which a network is handed around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,10 @@ impl Container {
     /// [`WeightsError::Unrecognised`], or [`WeightsError::LegacyTorch`] for a bare pickle.
     pub fn of(bytes: &[u8]) -> Result<Self, WeightsError> {
         if let Some((header, rest)) = bytes.split_first_chunk::<8>() {
-            let fits = usize::try_from(u64::from_le_bytes(*header)).is_ok_and(|n| n <= rest.len());
-            if fits && rest.first() == Some(&b'{') {
+            let length = u64::from_le_bytes(*header);
+            let fits = usize::try_from(length).is_ok_and(|n| n <= rest.len()) && rest.first() == Some(&b'{');
+            // One that is cut off inside its header is still to be called by its name.
+            if fits || (length <= safetensors::MAX_HEADER_BYTES && rest.starts_with(b"{\"")) {
                 return Ok(Self::Safetensors);
             }
         }

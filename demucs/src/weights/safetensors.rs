@@ -12,12 +12,15 @@ use super::error::printable;
 use super::{CLASS, Checkpoint, Container, MAX_RANK, MAX_TENSORS, Plain, WeightsError, registry};
 
 /// Longest JSON header; that of a 533-tensor network has 60 kB.
-const MAX_HEADER_BYTES: u64 = 4 << 20;
+pub(super) const MAX_HEADER_BYTES: u64 = 4 << 20;
 
 /// Reads a file with the metadata `klass`, `args`, `kwargs` (JSON texts), or without metadata a known network.
 pub(super) fn read(bytes: &[u8]) -> Result<Checkpoint, WeightsError> {
     if bytes.first_chunk().is_none_or(|length| u64::from_le_bytes(*length) > MAX_HEADER_BYTES) {
         return Err(damaged(format!("its header is longer than {MAX_HEADER_BYTES} bytes")));
+    }
+    if let Some(reason) = cut_off(bytes) {
+        return Err(damaged(reason));
     }
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
@@ -49,6 +52,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Checkpoint, WeightsError> {
             registry::kwargs_of(checkpoint.fingerprint()).ok_or(WeightsError::NoArchitecture)?;
     }
     Ok(checkpoint)
+}
+
+/// Where a file ends that is shorter than its header says.
+fn cut_off(bytes: &[u8]) -> Option<String> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let Some((header, values)) = rest.split_at_checked(length) else {
+        return Some(format!("it is cut off inside its header, after {} bytes", bytes.len()));
+    };
+    let header: BTreeMap<String, Value> = serde_json::from_slice(header).ok()?;
+    let ends = header.iter().filter_map(|(name, entry)| Some((entry["data_offsets"][1].as_u64()?, name)));
+    // The first one in the file that is not whole.
+    let (_, tensor) = ends.filter(|(end, _)| *end > values.len() as u64).min()?;
+    Some(format!("it is cut off at or before tensor `{}`, after {} bytes", printable(tensor), bytes.len()))
 }
 
 /// Writes the install format: one kind of value, names sorted, metadata sorted, header padded to 8 bytes.

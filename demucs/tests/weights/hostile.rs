@@ -133,6 +133,29 @@ fn truncated_files_are_damaged_in_one_sentence() {
 }
 
 #[test]
+fn a_cut_off_safetensors_file_is_told_where_it_ends() {
+    let length = u64::from_le_bytes(*SAFETENSORS.first_chunk().expect("a length"));
+    let header = 8 + usize::try_from(length).expect("a short header");
+    for (end, place) in
+        [(10, "inside its header"), (header - 1, "inside its header"), (header, "at or before")]
+    {
+        let text = refusal(&SAFETENSORS[..end]);
+        assert!(text.starts_with("damaged safetensors checkpoint: it is cut off "), "{text}");
+        assert!(text.contains(place) && text.ends_with(&format!(", after {end} bytes")), "{text}");
+    }
+    // The tensor that the values end in.
+    let names = ["a", "b"]
+        .map(|name| refusal(&two_tensors()[..two_tensors().len() - if name == "a" { 5 } else { 4 }]));
+    assert!(names[0].contains("tensor `a`") && names[1].contains("tensor `b`"), "{names:?}");
+}
+
+/// Four bytes each.
+fn two_tensors() -> Vec<u8> {
+    let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+    [&(header.len() as u64).to_le_bytes()[..], header, &[0; 8]].concat()
+}
+
+#[test]
 fn header_longer_than_any_network_needs_is_refused() {
     let mut file = (5u64 << 20).to_le_bytes().to_vec();
     file.push(b'{');

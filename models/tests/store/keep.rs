@@ -51,10 +51,65 @@ fn damage_on_disk_is_noticed_before_anything_is_computed() {
     fs::write(&path, &bytes).unwrap();
     for error in [store.load("small", None).unwrap_err(), store.verify("small").unwrap_err()] {
         assert!(matches!(error, ModelsError::Damaged { .. }), "{error}");
-        assert!(error.to_string().ends_with("fetch the model again"), "{error}");
+        let end = "installed (values have changed); fetch or import the model again";
+        assert!(error.to_string().ends_with(end), "{error}");
     }
     fs::write(&path, &bytes[..1000]).unwrap();
     assert!(matches!(store.load("small", None), Err(ModelsError::NotInstalled { .. })));
+}
+
+#[test]
+fn damage_to_an_imported_network_is_told_by_its_part() {
+    let dir = tempdir().unwrap();
+    let store = store(dir.path(), None, None);
+    let [weights, manifest] = ["safetensors", "json"].map(|kind| dir.path().join(format!("own.{kind}")));
+    let import = || {
+        let brought = tempdir().unwrap();
+        let path = brought.path().join("own.th");
+        fs::write(&path, file(2)).unwrap();
+        store.import(&path, Some("own")).unwrap();
+        [&weights, &manifest].map(|path| fs::read(path).unwrap())
+    };
+    let fails = |path: &Path, reason: &str| {
+        let sentence = format!("{} is damaged: {reason}; fetch or import the model again", path.display());
+        assert_eq!(store.load("own", None).unwrap_err().to_string(), sentence);
+        assert_eq!(store.ensure("own", &mut |_| ()).unwrap_err().to_string(), sentence);
+        assert_eq!(store.verify("own").unwrap_err().to_string(), sentence);
+        let list = store.list().unwrap();
+        let status = list.iter().find(|status| status.name == "own");
+        assert_eq!(status.map(|status| status.state), path.exists().then_some(ModelState::Damaged));
+    };
+    let [whole, text] = import();
+    fs::write(&weights, &whole[..1000]).unwrap();
+    fails(&weights, &format!("it is cut off after 1000 of {} bytes", whole.len()));
+    fs::write(&weights, [&whole[..], b"!"].concat()).unwrap();
+    fails(&weights, &format!("it has {} bytes instead of {}", whole.len() + 1, whole.len()));
+    fs::write(&weights, &whole).unwrap();
+    fs::write(&manifest, &text[..20]).unwrap();
+    let reason = "it is not a whole manifest (EOF while parsing a string at line 2 column 18)";
+    fails(&manifest, reason);
+    let other = String::from_utf8(text).unwrap().replace("\"fingerprint\": \"", "\"fingerprint\": \"x");
+    fs::write(&manifest, other).unwrap();
+    fails(&manifest, "its fingerprint is none");
+    import();
+    assert!(store.verify("own").is_ok());
+}
+
+#[test]
+fn a_part_of_an_imported_network_that_is_gone_is_named() {
+    let dir = tempdir().unwrap();
+    let store = store(dir.path(), None, None);
+    store.import(Path::new(TORCH), Some("own")).unwrap();
+    let [weights, manifest] = ["safetensors", "json"].map(|kind| dir.path().join(format!("own.{kind}")));
+    let load = || store.load("own", None).unwrap_err().to_string();
+    let whole = fs::read(&weights).unwrap();
+    fs::remove_file(&weights).unwrap();
+    assert!(load().contains("own.safetensors is damaged: there is no such file any more"), "{}", load());
+    fs::write(&weights, whole).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    assert!(load().contains(&format!("its manifest {} is missing", manifest.display())), "{}", load());
+    fs::remove_file(&weights).unwrap();
+    assert!(load().starts_with("unknown model `own`"), "{}", load());
 }
 
 #[test]
@@ -122,6 +177,13 @@ fn unknown_names_are_answered_with_the_known_ones() {
         let error = store.load(name, None).unwrap_err().to_string();
         assert_eq!(error, format!("unknown model `{name}`, known are small, bag"));
     }
+    for own in ["one", "a-second"] {
+        store.import(Path::new(TORCH), Some(own)).unwrap();
+    }
+    fs::write(dir.path().join("one.safetensors"), "damaged").unwrap();
+    fs::write(dir.path().join("settings.json"), "{}").unwrap();
+    let error = store.load("nothing", None).unwrap_err().to_string();
+    assert_eq!(error, "unknown model `nothing`, known are small, bag, a-second, one");
 }
 
 #[test]

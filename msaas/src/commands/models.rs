@@ -65,6 +65,7 @@ fn list(store: &ModelStore) -> Result<()> {
             ModelState::Absent => "not installed".to_owned(),
             ModelState::Partial => format!("{} of {} networks", model.installed.len(), model.members),
             ModelState::Installed => format!("installed, {} MB", size / 1_000_000),
+            ModelState::Damaged => "damaged, see `verify`".to_owned(),
         };
         terminal::print(&format!("{:16} {:24} {}", model.name, state, model.sources.join(", ")))?;
     }
@@ -73,7 +74,8 @@ fn list(store: &ModelStore) -> Result<()> {
 }
 
 fn verify(store: &ModelStore, name: Option<String>) -> Result<()> {
-    let installed = store.list()?.into_iter().filter(|model| model.state == ModelState::Installed);
+    let there = |state| matches!(state, ModelState::Installed | ModelState::Damaged);
+    let installed = store.list()?.into_iter().filter(|model| there(model.state));
     let names: Vec<String> =
         name.map_or_else(|| installed.map(|model| model.name).collect(), |name| vec![name]);
     ensure!(!names.is_empty(), "no network is installed in {}", store.config().dir.display());
