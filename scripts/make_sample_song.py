@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Renders the sample songs of `data/`: a short one with its true stems, and a longer one.
+"""Renders the sample songs of `data/`, a short one and a longer one, with their true stems.
 
     make_sample_song.py --out data
 
@@ -10,7 +10,8 @@ soundfile and mido. The same versions of these give the same bytes.
 Melody, words and picture are our own. The instruments come from fluidsynth, one file per stem. The
 voice is a vocoder: espeak-ng says each word, the spectral envelope of that is stretched over the
 note, and a pulse train at the pitch of the note is sent through it. The mixture is the exact sum of
-the 16-bit stems.
+the 16-bit stems. The longer song is made so that its stems take little space: without a room, only the
+guitar aside, and in coarser steps; these very stems are summed.
 """
 
 import argparse
@@ -67,20 +68,38 @@ class Word:
     text: str
 
 
+BAND = ("drums", "bass", "keys", "guitar")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Four bars: what is sung (a key of `WORDS`, or nothing) and which instruments play."""
+
+    words: str | None = None
+    playing: tuple[str, ...] = BAND
+
+
 @dataclass(frozen=True)
 class Song:
-    """An arrangement: bars before the singing, then verses and choruses, then one closing bar."""
+    """An arrangement: sections, then one closing bar.
+
+    The stems of a `compact` one take little space: no room around the instruments, everything but the
+    guitar in the middle, all samples multiples of `COMPACT_STEP`.
+    """
 
     name: str
-    intro_bars: int
-    sections: tuple[str, ...]
+    sections: tuple[Section, ...]
     bitrate_kbit: int
-    with_stems: bool = False
+    compact: bool = False
 
     @property
     def bars(self) -> int:
         """Number of bars, with the closing one."""
-        return self.intro_bars + SECTION_BARS * len(self.sections) + 1
+        return SECTION_BARS * len(self.sections) + 1
+
+    def bars_with(self, instrument: str) -> list[int]:
+        """The bars in which `instrument` plays, without the closing one."""
+        return [bar for bar in range(self.bars - 1) if instrument in self.sections[bar // SECTION_BARS].playing]
 
     @property
     def frames(self) -> int:
@@ -89,9 +108,30 @@ class Song:
 
 
 SONGS = [
-    Song("short-sample", 0, ("chorus",), bitrate_kbit=256, with_stems=True),
-    Song("sample", 4, ("verse", "answer", "chorus", "refrain"), bitrate_kbit=160),
+    Song("short-sample", (Section("chorus"),), bitrate_kbit=256),
+    Song(
+        "sample",
+        (
+            Section(playing=("keys", "guitar")),
+            Section("verse", ("bass", "keys")),
+            Section("answer", ("drums", "bass", "keys")),
+            Section("chorus"),
+            Section(playing=("drums", "bass")),
+            Section("verse", ("drums", "bass")),
+            Section("answer", ("bass", "keys")),
+            Section("chorus", ("drums", "bass", "keys")),
+            Section("refrain", ("drums", "bass", "keys")),
+            Section(playing=("guitar",)),
+            Section("chorus", ("guitar",)),
+            Section("refrain", ("bass", "keys")),
+            Section("chorus"),
+        ),
+        bitrate_kbit=128,
+        compact=True,
+    ),
 ]
+COMPACT_STEP = 32
+"""In units of a 16-bit sample: what rounding leaves is 71 dB below full scale in each stem."""
 
 # The score ---------------------------------------------------------------------------------------
 
@@ -99,7 +139,7 @@ SECTION_BARS = 4
 CHORDS = [(50, (62, 65, 69, 72)), (46, (62, 65, 69, 74)), (41, (60, 65, 69, 72)), (48, (60, 64, 67, 74))]
 """Bass root and keys of the four bars of every section: Dm7, B flat maj7, F, C add9."""
 
-SECTIONS = {
+WORDS = {
     "verse": [
         Word(0.5, 0.5, 62, "lamps"), Word(1, 0.5, 62, "on"), Word(1.5, 0.5, 64, "the"), Word(2, 1.5, 65, "quay"),
         Word(4.5, 0.5, 65, "go"), Word(5, 0.5, 64, "out"), Word(5.5, 0.5, 62, "one"), Word(6, 0.5, 60, "by"),
@@ -136,8 +176,9 @@ def words_of(song: Song) -> list[Word]:
     """The vocal line of `song`, starts in beats from its beginning."""
     words = []
     for index, section in enumerate(song.sections):
-        first = (song.intro_bars + SECTION_BARS * index) * BAR_BEATS
-        words += [Word(first + w.start, w.beats, w.pitch, w.text) for w in SECTIONS[section]]
+        first = SECTION_BARS * index * BAR_BEATS
+        sung_here = WORDS[section.words] if section.words else []
+        words += [Word(first + w.start, w.beats, w.pitch, w.text) for w in sung_here]
     closing = (song.bars - 1) * BAR_BEATS
     return [*words, Word(closing, CLOSING_WORD.beats, CLOSING_WORD.pitch, CLOSING_WORD.text)]
 
@@ -146,12 +187,10 @@ def drums_of(song: Song) -> list[Part]:
     """Kick, snare, hats and crash on the General MIDI drum channel."""
     kick, snare, hat, open_hat, crash = 36, 38, 42, 46, 49
     notes = [Note((song.bars - 1) * BAR_BEATS, 1, pitch, 100) for pitch in (kick, crash)]
-    for bar in range(song.bars - 1):
+    for bar in song.bars_with("drums"):
         beat = bar * BAR_BEATS
         notes += [Note(beat + k / 2, 0.2, hat, 78 if k % 2 == 0 else 58) for k in range(7)]
         notes.append(Note(beat + 3.5, 0.4, open_hat, 62))
-        if bar < song.intro_bars - 2:
-            continue
         notes += [Note(beat + at, 0.2, kick, 108) for at in (0, 1.75, 2.5)]
         notes += [Note(beat + at, 0.2, snare, 102) for at in (1, 3)]
         if bar % SECTION_BARS == 0:
@@ -164,7 +203,7 @@ def drums_of(song: Song) -> list[Part]:
 def bass_of(song: Song) -> list[Part]:
     """A fingered bass: root, fifth and octave."""
     notes = [Note((song.bars - 1) * BAR_BEATS, 3.5, CHORDS[0][0] - 12, 96)]
-    for bar in range(max(0, song.intro_bars - 2), song.bars - 1):
+    for bar in song.bars_with("bass"):
         root = CHORDS[bar % len(CHORDS)][0] - (12 if CHORDS[bar % len(CHORDS)][0] > 45 else 0)
         steps = [(0, 0.9, 0), (1, 0.45, 0), (1.75, 0.5, 12), (2.5, 0.45, 0), (3, 0.45, 7), (3.5, 0.45, 12)]
         notes += [Note(bar * BAR_BEATS + at, beats, root + up, 100) for at, beats, up in steps]
@@ -173,15 +212,15 @@ def bass_of(song: Song) -> list[Part]:
 
 def other_of(song: Song) -> list[Part]:
     """Electric piano chords on the left, a steel guitar that picks them on the right."""
-    keys, guitar = [], []
-    for bar in range(song.bars):
+    keys = [Note((song.bars - 1) * BAR_BEATS, 3.6, pitch, 80) for pitch in CHORDS[0][1]]
+    for bar in song.bars_with("keys"):
         beat, chord = bar * BAR_BEATS, CHORDS[bar % len(CHORDS)][1]
-        if bar == song.bars - 1:
-            keys += [Note(beat, 3.6, pitch, 80) for pitch in CHORDS[0][1]]
-            continue
         keys += [Note(beat + at, beats, pitch, 74) for at, beats in ((0, 1.4), (1.5, 2.3)) for pitch in chord]
+    guitar = []
+    for bar in song.bars_with("guitar"):
+        beat, chord = bar * BAR_BEATS, CHORDS[bar % len(CHORDS)][1]
         guitar += [Note(beat + k / 2, 0.9, chord[(0, 2, 1, 3)[k % 4]], 76 - 8 * (k % 2)) for k in range(8)]
-    return [Part(4, keys, channel=0, pan=44), Part(25, guitar, channel=1, pan=88)]
+    return [Part(4, keys, channel=0, pan=64 if song.compact else 44), Part(25, guitar, channel=1, pan=88)]
 
 
 # Instruments -------------------------------------------------------------------------------------
@@ -205,15 +244,16 @@ def midi_file(parts: list[Part]) -> mido.MidiFile:
     return midi
 
 
-def render(parts: list[Part], frames: int, soundfont: Path) -> np.ndarray:
-    """`parts` played by fluidsynth, f64 `[frames, 2]`."""
+def render(parts: list[Part], song: Song, soundfont: Path) -> np.ndarray:
+    """`parts` of `song` played by fluidsynth, f64 `[frames, 2]`."""
     with tempfile.TemporaryDirectory() as folder:
         score, wave = Path(folder, "score.mid"), Path(folder, "score.wav")
         midi_file(parts).save(score)
-        options = ["-ni", "-q", "-g", "0.5", "-r", str(RATE), "-R", "1", "-C", "0", "-O", "float"]
+        room = "0" if song.compact else "1"
+        options = ["-ni", "-q", "-g", "0.5", "-r", str(RATE), "-R", room, "-C", "0", "-O", "float"]
         subprocess.run(["fluidsynth", *options, "-F", wave, soundfont, score], check=True, capture_output=True)
         samples, _ = soundfile.read(wave, always_2d=True)
-    return faded(fitted(samples, frames))
+    return faded(fitted(samples, song.frames))
 
 
 def fitted(samples: np.ndarray, frames: int) -> np.ndarray:
@@ -339,13 +379,22 @@ def sing(song: Song, seed: int = 5) -> np.ndarray:
 
 
 def stems_of(song: Song, soundfont: Path) -> dict[str, np.ndarray]:
-    """The four stems of `song`, i16 `[frames, 2]` each, whose sum peaks at `PEAK`."""
+    """The four stems of `song`, i16 `[frames, 2]` each, whose sum peaks at about `PEAK`."""
     scores = {"drums": drums_of(song), "bass": bass_of(song), "other": other_of(song)}
-    stems = {name: render(parts, song.frames, soundfont) for name, parts in scores.items()}
+    stems = {name: render(parts, song, soundfont) for name, parts in scores.items()}
     stems["vocals"] = sing(song)
+    if song.compact:
+        stems |= {name: centred(stems[name]) for name in ("drums", "vocals")}
     stems = {name: stem * STEM_GAIN[name] / np.sqrt(np.mean(stem**2)) for name, stem in stems.items()}
     peak = np.abs(sum(stems.values())).max()
-    return {name: np.round(stem * PEAK * 32767 / peak).astype(np.int16) for name, stem in stems.items()}
+    step = COMPACT_STEP if song.compact else 1
+    scale = PEAK * 32767 / peak / step
+    return {name: np.round(stem * scale).astype(np.int16) * step for name, stem in stems.items()}
+
+
+def centred(samples: np.ndarray) -> np.ndarray:
+    """`samples` `[frames, 2]` with both sides the same."""
+    return np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1)
 
 
 def cover_png(size: int = 240) -> bytes:
@@ -364,6 +413,10 @@ def cover_png(size: int = 240) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(encoded)
 
 
+LAME_GAIN = {128: 0.95, 256: 1.0}
+"""By which LAME 3.100 lowers the volume at each bit rate (kbit/s); it is undone."""
+
+
 def write_mp3(path: Path, song: Song, mixture: np.ndarray) -> None:
     """Encodes `mixture` (i16 `[frames, 2]`) with title, artist, album and cover."""
     with tempfile.TemporaryDirectory() as folder:
@@ -372,6 +425,7 @@ def write_mp3(path: Path, song: Song, mixture: np.ndarray) -> None:
         cover.write_bytes(cover_png())
         tags = ["--add-id3v2", "--tt", TITLE, "--ta", ARTIST, "--tl", ALBUM, "--ti", cover]
         options = ["--quiet", "-q", "0", "-m", "j", "--cbr", "-b", str(song.bitrate_kbit)]
+        options += ["--scale", str(1 / LAME_GAIN[song.bitrate_kbit])]
         subprocess.run(["lame", *options, *tags, wave, path], check=True)
 
 
@@ -381,8 +435,6 @@ def write_song(song: Song, out: Path, soundfont: Path) -> None:
     mixture = sum(stem.astype(np.int32) for stem in stems.values())
     assert np.abs(mixture).max() <= 32767, "the mixture must not clip"
     write_mp3(out / f"{song.name}.mp3", song, mixture.astype(np.int16))
-    if not song.with_stems:
-        return
     folder = out / "stems" / song.name
     folder.mkdir(parents=True, exist_ok=True)
     for name, stem in stems.items():
