@@ -35,4 +35,4 @@ target=$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target
 say "3/3 separating $song"
 "$target/release/msaas" separate --out "$out" "$song"
 say ""
-say "The stems are in $out. Any other song: $target/release/msaas separate SONG"
+say "The stems are in $out/htdemucs. Any other song: $target/release/msaas separate SONG"

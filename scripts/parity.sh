@@ -23,9 +23,9 @@ if [ ! -x "$python" ]; then
 fi
 [ -n "${MSAAS:-}" ] || cargo build --release --locked --package msaas
 rm -rf "$work/ours" "$work/reference"
-"$msaas" separate --format wav --bits 32 --clip none --rate 44100 -o "$work/ours" \
-    --stems drums,bass,other,vocals --mix mixture=mixture "$song" >/dev/null
-ours=$work/ours/$(basename "${song%.*}")
+"$msaas" separate --model htdemucs --format wav --bits 32 --clip-mode none --rate 44100 -o "$work/ours" \
+    --stems drums,bass,other,vocals --mix mixture:mixture=1,drums=0,bass=0,other=0,vocals=0 "$song" >/dev/null
+ours=$work/ours/htdemucs/$(basename "${song%.*}")
 weights=${MSAAS_MODEL_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/msaas/models}/955717e8.safetensors
 mkdir -p "$work/reference"
 "$python" scripts/dump_reference.py song --weights "$weights" --input "$ours/mixture.wav" \

@@ -43,7 +43,8 @@ get_song() {
 
 separate() {
     rm -rf "${work:?}/$1"
-    "$msaas" separate --quiet --format wav --bits 32 --clip none --rate 44100 --out "$work/$1" "${@:2}" >/dev/null
+    "$msaas" separate --quiet --model htdemucs --format wav --bits 32 --clip-mode none --rate 44100 \
+        --out "$work/$1" "${@:2}" >/dev/null
 }
 
 # A line for one stem, from what `msaas compare` prints.
@@ -51,9 +52,8 @@ judge() {
     local song=$1 stem=$2 reference_db=$3
     shift 3
     "$msaas" compare "$@" | awk -v song="$song" -v stem="$stem" -v original="$reference_db" -v most="$tolerance_db" '
-        /^length:/ { length_is = $2 }
-        /^lag:/ { lag = $2 }
-        /^sdr:/ { sdr = $2; found = 1 }
+        # The line of figures; the name in front may have spaces.
+        NR == 2 { length_is = $(NF - 6); lag = $(NF - 5); sdr = $NF; found = 1 }
         END {
             off = sdr - original
             good = found && off <= most && off >= -most
@@ -78,7 +78,7 @@ failed=0
 printf '%-14s %-7s %9s %9s %7s %9s %4s\n' song stem "ours dB" original off frames lag
 while read -r stem original_db; do
     judge short-sample "$stem" "$original_db" \
-        "data/stems/short-sample/$stem.flac" "$work/sample/short-sample/$stem.wav" || failed=1
+        "data/stems/short-sample/$stem.flac" "$work/sample/htdemucs/short-sample/$stem.wav" || failed=1
 done <<'TXT'
 drums 13.28
 bass 11.76
@@ -88,7 +88,7 @@ TXT
 # Track 0 is the mixture.
 while read -r track stem original_db; do
     judge falcon-69 "$stem" "$original_db" \
-        --track "$track" "$song" "$work/stempeg/falcon-69.stem/$stem.wav" || failed=1
+        --track "$track" "$song" "$work/stempeg/htdemucs/falcon-69.stem/$stem.wav" || failed=1
 done <<'TXT'
 1 drums 10.3584
 2 bass 3.3955

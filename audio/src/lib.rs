@@ -45,7 +45,7 @@ pub use decode::{AudioInfo, DecodeLimits, Decoder, MediaSource, Report};
 pub use encode::{Bitrate, Encoded, Encoder, FlacDepth, Format, WavDepth};
 pub use error::{Error, Result};
 pub use resample::{Resampler, resampled_len};
-pub use spool::Spool;
+pub use spool::{Spool, free_bytes};
 pub use stem_file::{SealedFile, StemFile};
 pub use stereo::{Front, stereo};
 pub use tags::Container;

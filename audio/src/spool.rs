@@ -14,8 +14,8 @@ const PART: usize = 8192;
 
 /// Audio that is written once from front to back and then read from anywhere, without growing in memory.
 ///
-/// Kept as interleaved 32-bit floats: in memory up to 16 MiB, then in an unlinked temporary file (about
-/// 1.3 GB for an hour of stereo at 44.1 kHz), which vanishes with the process.
+/// Kept as interleaved 32-bit floats: in memory up to 16 MiB or as many bytes as are allowed, then in an unlinked
+/// temporary file (about 1.3 GB for an hour of stereo at 44.1 kHz), which vanishes with the process.
 #[derive(Debug)]
 pub struct Spool {
     file: SpooledTempFile,
@@ -30,8 +30,14 @@ impl Spool {
     /// An empty spool of `channels` channels, with its file in `dir` or in the system's temporary directory.
     #[must_use]
     pub fn new(channels: usize, dir: Option<&Path>) -> Self {
+        Self::with_memory(channels, dir, MAX_MEMORY_BYTES)
+    }
+
+    /// [`Spool::new`] with at most `memory_bytes` in memory.
+    #[must_use]
+    pub fn with_memory(channels: usize, dir: Option<&Path>, memory_bytes: usize) -> Self {
         let dir = dir.map_or_else(std::env::temp_dir, Path::to_path_buf);
-        let file = tempfile::spooled_tempfile_in(MAX_MEMORY_BYTES, &dir);
+        let file = tempfile::spooled_tempfile_in(memory_bytes, &dir);
         Self { file, dir, channels, frames: 0, at: 0 }
     }
 
@@ -106,16 +112,17 @@ impl Spool {
 pub(crate) fn full_or(source: std::io::Error, dir: &Path, action: &'static str) -> Error {
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Error::DiskFull { dir: dir.to_path_buf(), free_mib: free_bytes(dir) >> 20 }
+            Error::DiskFull { dir: dir.to_path_buf(), free_mib: free_bytes(dir).unwrap_or(0) >> 20 }
         }
         _ => Error::Io { action, source },
     }
 }
 
-/// Free space in `dir`; 0 when it cannot be asked.
-fn free_bytes(dir: &Path) -> u64 {
-    let stat = File::open(dir).ok().and_then(|dir| rustix::fs::fstatvfs(dir).ok());
-    stat.map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+/// Bytes that are free for files in the folder `dir`; none when the system does not tell.
+#[must_use]
+pub fn free_bytes(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::fstatvfs(File::open(dir).ok()?).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 /// The segments of one pass over a song.
 ///
-/// Chunks start every `stride` frames and are at most a segment long; a short one at the end is
-/// centred in its segment and surrounded by the song's own samples, zeros beyond its ends.
-/// Source: demucs `apply.py`.
+/// Chunks start every `stride` frames. One that is shorter than the window that the network sees
+/// (by choice, or at the end of the song) is centred in it and surrounded by the song's own
+/// samples, zeros beyond its ends. Source: demucs `apply.py`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segments {
     song_frames: usize,
-    segment_frames: usize,
+    window_frames: usize,
+    chunk_frames: usize,
     stride: usize,
     shift: usize,
 }
@@ -25,13 +26,30 @@ pub struct Segment {
 }
 
 impl Segments {
-    /// Segments of `segment_frames` that overlap by the fraction `overlap` (0 to below 1).
+    /// Segments of `window_frames` that overlap by the fraction `overlap` (0 to below 1), all of
+    /// which they contribute.
     ///
     /// The pass begins `shift` frames before the song.
     #[must_use]
-    pub fn new(song_frames: usize, segment_frames: usize, overlap: f64, shift: usize) -> Self {
-        let stride = (((1.0 - overlap) * segment_frames as f64) as usize).max(1);
-        Self { song_frames, segment_frames, stride, shift }
+    pub fn new(song_frames: usize, window_frames: usize, overlap: f64, shift: usize) -> Self {
+        Self::with_chunks(song_frames, window_frames, window_frames, overlap, shift)
+    }
+
+    /// [`Segments::new`] of which each contributes a chunk of `chunk_frames` from its middle; it is
+    /// the chunks that overlap.
+    ///
+    /// A chunk is a frame at least and the window at most.
+    #[must_use]
+    pub fn with_chunks(
+        song_frames: usize,
+        window_frames: usize,
+        chunk_frames: usize,
+        overlap: f64,
+        shift: usize,
+    ) -> Self {
+        let chunk_frames = chunk_frames.min(window_frames).max(1);
+        let stride = (((1.0 - overlap) * chunk_frames as f64) as usize).max(1);
+        Self { song_frames, window_frames, chunk_frames, stride, shift }
     }
 
     /// How many there are.
@@ -44,9 +62,9 @@ impl Segments {
     #[must_use]
     pub fn get(&self, index: usize) -> Segment {
         let offset = index * self.stride;
-        let chunk_frames = self.segment_frames.min(self.song_frames + self.shift - offset);
+        let chunk_frames = self.chunk_frames.min(self.song_frames + self.shift - offset);
         let chunk_start = offset as isize - self.shift as isize;
-        let window_start = chunk_start - ((self.segment_frames - chunk_frames) / 2) as isize;
+        let window_start = chunk_start - ((self.window_frames - chunk_frames) / 2) as isize;
         Segment { chunk_start, chunk_frames, window_start }
     }
 
@@ -88,6 +106,22 @@ mod tests {
         assert_eq!(segments.count(), 1);
         assert_eq!(segments.get(0).chunk_frames, 1);
         assert_eq!(segments.get(0).chunk_offset(), 171_989);
+    }
+
+    #[test]
+    fn shorter_chunks_lie_in_the_middle_of_the_same_window() {
+        let segments = Segments::with_chunks(1000, 299, 100, 0.25, 0);
+        assert_eq!(segments.count(), 14);
+        let second = segments.get(1);
+        assert_eq!((second.chunk_start, second.chunk_frames), (75, 100));
+        assert_eq!((second.window_start, second.chunk_offset()), (75 - 99, 99));
+        assert_eq!(segments.get(13).chunk_frames, 25);
+        assert_eq!(segments.complete_before(2), 150);
+        assert_eq!(
+            Segments::with_chunks(1000, 299, 500, 0.25, 7),
+            Segments::new(1000, 299, 0.25, 7),
+            "a chunk is no longer than the window"
+        );
     }
 
     #[test]

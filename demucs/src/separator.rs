@@ -21,6 +21,8 @@ use crate::stem::{Stem, StemSink};
 pub struct Separator {
     bag: Bag,
     overlap: f64,
+    /// Frames that a segment contributes; none: all that the network sees.
+    chunk_frames: Option<usize>,
     batch: usize,
     threads: rayon::ThreadPool,
 }
@@ -34,11 +36,14 @@ pub struct Request {
     pub shifts: Shifts,
 }
 
-/// How a separator computes. None of it but the overlap changes the result.
+/// How a separator computes. Only the overlap and the chunks change the result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Fraction by which segments overlap, 0 to below 1.
     pub overlap: f64,
+    /// Seconds that each segment contributes to the song, at most the network's segment; none is
+    /// just that. The network sees a whole segment of the song around a shorter chunk.
+    pub chunk_s: Option<f64>,
     /// Segments that pass through the network together.
     pub batch: usize,
     /// Threads; 0 takes one for each core.
@@ -47,7 +52,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { overlap: 0.25, batch: 1, threads: 0 }
+        Self { overlap: 0.25, chunk_s: None, batch: 1, threads: 0 }
     }
 }
 
@@ -55,17 +60,19 @@ impl Separator {
     /// An engine around loaded networks.
     ///
     /// # Errors
-    /// [`Error::Request`] for an impossible overlap, [`Error::Threads`] when no thread starts.
+    /// [`Error::Request`] for an impossible overlap or chunk, [`Error::Threads`] when no thread starts.
     pub fn new(bag: Bag, settings: Settings) -> Result<Self> {
         if !(0.0..=0.99).contains(&settings.overlap) {
             return Err(Error::Request(format!("overlap is {}, 0 to 0.99 is possible", settings.overlap)));
         }
+        let chunk_frames = settings.chunk_s.map(|chunk_s| chunk_frames(&bag, chunk_s)).transpose()?;
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(settings.threads)
             .thread_name(|i| format!("separate-{i}"))
             .build()
             .map_err(|e| Error::Threads { threads: settings.threads, reason: e.to_string() })?;
-        Ok(Self { bag, overlap: settings.overlap, batch: settings.batch.max(1), threads })
+        let (overlap, batch) = (settings.overlap, settings.batch.max(1));
+        Ok(Self { bag, overlap, chunk_frames, batch, threads })
     }
 
     /// The networks.
@@ -155,14 +162,22 @@ impl Separator {
                 continue;
             }
             let shifts = request.shifts.of_member(member, config.samplerate as usize / 2);
+            let window_frames = config.segment_frames();
+            let chunk_frames = self.chunk_frames.unwrap_or(window_frames);
             for shift in &shifts {
                 passes.push(Pass {
                     index: passes.len(),
                     member,
                     share: 1.0 / shifts.len() as f32,
-                    segments: Segments::new(song_frames, config.segment_frames(), self.overlap, *shift),
+                    segments: Segments::with_chunks(
+                        song_frames,
+                        window_frames,
+                        chunk_frames,
+                        self.overlap,
+                        *shift,
+                    ),
                     next: 0,
-                    overlap: OverlapAdd::new(2 * sources.len(), config.segment_frames()),
+                    overlap: OverlapAdd::new(2 * sources.len(), chunk_frames),
                     sources: sources.clone(),
                 });
             }
@@ -253,6 +268,19 @@ impl Separator {
         }
         Ok(())
     }
+}
+
+/// The chunk in frames, which every network has to have room for.
+fn chunk_frames(bag: &Bag, chunk_s: f64) -> Result<usize> {
+    let rate = f64::from(bag.samplerate());
+    let most = bag.members().iter().map(|network| network.model.config().segment_frames()).min().unwrap_or(0);
+    // A length that is a decimal fraction may be the last bit of a frame short.
+    let frames = (chunk_s * rate + 1e-6).floor();
+    if frames >= 1.0 && frames <= most as f64 {
+        return Ok(frames as usize);
+    }
+    let most_s = most as f64 / rate;
+    Err(Error::Request(format!("a segment of {chunk_s} s is impossible: this model takes up to {most_s} s")))
 }
 
 /// Frames of the mixture that are handed over at a time when no network is run.

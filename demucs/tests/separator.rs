@@ -41,6 +41,41 @@ fn every_length_comes_back_to_the_sample() {
 }
 
 #[test]
+fn chunks_as_long_as_the_segment_change_no_bit_and_shorter_ones_keep_the_length() {
+    let run = |chunk_s| separate(single(1), Settings { chunk_s, ..Settings::default() }, all(), signal(3000));
+    let whole = run(None);
+    assert_eq!(whole, run(Some(299.0 / 8000.0)));
+    let short = run(Some(0.02));
+    assert!(short.iter().flatten().all(|channel| channel.len() == 3000));
+    assert!(short != whole, "another division of the song gives another result");
+}
+
+#[test]
+fn short_chunks_see_the_song_around_them() {
+    let settings = Settings { chunk_s: Some(101.0 / 8000.0), overlap: 0.0, ..Settings::default() };
+    let song = signal(299);
+    // The second chunk ends at frame 202. What follows keeps its loudness and changes its order.
+    let mut other = song.clone();
+    for channel in &mut other {
+        channel[202..].reverse();
+    }
+    let [one, two] = [song, other].map(|song| separate(single(1), settings, all(), song));
+    let chunks = one[3][0][101..202].iter().zip(&two[3][0][101..202]);
+    let apart = chunks.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let loudest = one[3][0].iter().fold(0.0, |peak: f32, v| peak.max(v.abs()));
+    assert!(apart > 1e-3 * loudest, "{apart} of {loudest}");
+}
+
+#[test]
+fn impossible_chunks_are_refused_with_the_longest_that_is_possible() {
+    for chunk_s in [0.0, -1.0, 0.04, f64::NAN, f64::INFINITY] {
+        let settings = Settings { chunk_s: Some(chunk_s), ..Settings::default() };
+        let error = Separator::new(single(1), settings).unwrap_err().to_string();
+        assert!(error.ends_with("this model takes up to 0.037375 s"), "{error}");
+    }
+}
+
+#[test]
 fn silence_gives_silence() {
     let out = separate(single(1), Settings::default(), all(), [vec![0.0; 1000], vec![0.0; 1000]]);
     assert!(out.iter().flatten().flatten().all(|v| v.abs() < 1e-6));

@@ -1,14 +1,17 @@
 //! `msaas`: music source separation for people, from the command line.
 
 mod cli;
-mod clip;
 mod commands;
-mod engine;
+mod folders;
+mod format;
 mod job;
-mod output;
+mod layout;
 mod recipe;
-mod song;
+mod report;
+mod songs;
+mod source;
 mod stop;
+mod template;
 mod terminal;
 
 use std::process::ExitCode;

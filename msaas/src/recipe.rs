@@ -1,101 +1,139 @@
 //! From words on the command line to stems.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use demucs::{Rest, Stem};
 
-use crate::cli::{RestArg, SeparateArgs};
+use crate::cli::{OtherArg, SeparateArgs};
+
+/// How a mix is called that has no name.
+const MIX: &str = "mix";
+/// What `--stems` says for no stem at all.
+const NONE: &str = "none";
+/// What the song itself is called in a mix.
+const MIXTURE: &str = "mixture";
+/// Largest gain of a stem in a mix.
+const MAX_GAIN: f32 = 100.0;
 
 /// The stems that the arguments ask for, given the sources that the model has.
 pub(crate) fn stems(args: &SeparateArgs, sources: &[String]) -> Result<Vec<Stem>> {
     let mut stems = if let Some(stem) = &args.two_stems {
-        let rest = match args.rest {
-            RestArg::Sum => Rest::Sum,
-            RestArg::Minus => Rest::Minus,
+        let other = match args.other_method {
+            OtherArg::None => None,
+            OtherArg::Add => Some(Stem::without(stem, Rest::Sum, sources)?),
+            OtherArg::Minus => Some(Stem::without(stem, Rest::Minus, sources)?),
         };
-        vec![Stem::of(stem, sources)?, Stem::without(stem, rest, sources)?]
-    } else if !args.stems.is_empty() {
-        args.stems.iter().map(|stem| Stem::of(stem.trim(), sources)).collect::<Result<_, _>>()?
-    } else if args.mixes.is_empty() {
-        Stem::all(sources)
+        [Stem::of(stem, sources)?].into_iter().chain(other).collect()
+    } else if let Some(wanted) = wanted(args) {
+        wanted.into_iter().map(|stem| Stem::of(stem, sources)).collect::<Result<_, _>>()?
     } else {
-        Vec::new()
+        Stem::all(sources)
     };
     for text in &args.mixes {
         stems.push(mix(text, sources)?);
     }
+    ensure!(!stems.is_empty(), "nothing is asked for: --stems none needs a --mix");
     for (i, stem) in stems.iter().enumerate() {
         ensure!(stems[..i].iter().all(|other| other.name != stem.name), "{} is asked for twice", stem.name);
     }
     Ok(stems)
 }
 
-/// Reads `NAME=drums+0.5*bass-vocals`; `mixture` is the song itself.
+/// The sources that the results are made of, where that is plain from the arguments: of a bag of
+/// specialists only theirs are fetched and loaded.
+pub(crate) fn needed_sources(args: &SeparateArgs) -> Option<Vec<&str>> {
+    match &args.two_stems {
+        _ if !args.mixes.is_empty() => None,
+        Some(_) if args.other_method == OtherArg::Add => None,
+        Some(stem) => Some(vec![stem]),
+        None => wanted(args).filter(|stems| !stems.is_empty()),
+    }
+}
+
+/// What `--stems` names; nothing where it was not given.
+fn wanted(args: &SeparateArgs) -> Option<Vec<&str>> {
+    let stems: Vec<&str> = args.stems.iter().map(|stem| stem.trim()).collect();
+    if stems == [NONE] {
+        return Some(Vec::new());
+    }
+    (!stems.is_empty()).then_some(stems)
+}
+
+/// Reads `[NAME:]STEM=GAIN,...`. Stems that are not named have gain 1, the song itself has gain 0.
 fn mix(text: &str, sources: &[String]) -> Result<Stem> {
-    let (name, sum) = text.split_once('=').with_context(|| format!("\"{text}\" is not NAME=STEM+STEM"))?;
+    let (name, gains) = text.split_once(':').unwrap_or((MIX, text));
     let name = name.trim();
     let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     ensure!(
         !name.is_empty() && name.len() <= 64 && name.chars().all(plain),
         "\"{name}\" is no name for a mix: letters, digits, - and _ are possible"
     );
-    let mut stem = Stem { name: name.to_owned(), gains: vec![0.0; sources.len()], mixture: 0.0 };
-    for (sign, term) in terms(sum) {
-        let (gain, source) = match term.split_once('*') {
-            Some((gain, source)) => (gain.trim().parse().ok().filter(|g: &f32| g.is_finite()), source.trim()),
-            None => (Some(1.0), term),
-        };
-        let Some(gain) = gain else { bail!("\"{term}\" in \"{text}\" has no gain that is a number") };
-        if source == "mixture" {
-            stem.mixture += sign * gain;
+    let mut stem = Stem { name: name.to_owned(), gains: vec![1.0; sources.len()], mixture: 0.0 };
+    let mut named = Vec::new();
+    for term in gains.split(',') {
+        let (source, gain) = term
+            .split_once('=')
+            .with_context(|| format!("\"{text}\" is no mix: [NAME:]STEM=GAIN,... is possible"))?;
+        let (source, gain) = (source.trim(), gain.trim());
+        let gain = gain.parse().ok().filter(|g: &f32| g.abs() <= MAX_GAIN).with_context(|| {
+            format!("\"{gain}\" in \"{text}\" is no gain: -{MAX_GAIN} to {MAX_GAIN} is possible")
+        })?;
+        ensure!(!named.contains(&source), "\"{text}\" names {source} twice");
+        named.push(source);
+        if source == MIXTURE {
+            stem.mixture = gain;
             continue;
         }
-        for (sum, one) in stem.gains.iter_mut().zip(Stem::of(source, sources)?.gains) {
-            *sum += sign * gain * one;
+        let chosen = Stem::of(source, sources)?;
+        if let Some(index) = (0..sources.len()).find(|index| chosen.needs(*index)) {
+            stem.gains[index] = gain;
         }
     }
-    ensure!(stem.mixture != 0.0 || stem.gains.iter().any(|g| *g != 0.0), "the mix \"{text}\" is empty");
+    ensure!(stem.mixture != 0.0 || stem.gains.iter().any(|g| *g != 0.0), "the mix \"{text}\" is silent");
     Ok(stem)
-}
-
-/// Splits at `+` and `-`.
-fn terms(sum: &str) -> Vec<(f32, &str)> {
-    let mut terms = Vec::new();
-    let (mut sign, mut start) = (1.0, 0);
-    for (at, c) in sum.char_indices().chain([(sum.len(), '+')]) {
-        if c == '+' || c == '-' {
-            let term = sum[start..at].trim();
-            if !term.is_empty() {
-                terms.push((sign, term));
-            }
-            sign = if c == '-' { -1.0 } else { 1.0 };
-            start = at + 1;
-        }
-    }
-    terms
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn gains(text: &str) -> Result<Vec<f32>> {
+    fn read(text: &str) -> Result<(String, Vec<f32>, f32)> {
         let sources: Vec<String> = ["drums", "bass", "other", "vocals"].map(String::from).to_vec();
-        mix(text, &sources).map(|stem| stem.gains)
+        mix(text, &sources).map(|stem| (stem.name, stem.gains, stem.mixture))
     }
 
     #[test]
-    fn a_mix_is_a_sum_with_gains() {
-        assert_eq!(gains("karaoke=drums+bass+other").unwrap(), [1.0, 1.0, 1.0, 0.0]);
-        assert_eq!(gains("practice = drums + 0.25*vocals").unwrap(), [1.0, 0.0, 0.0, 0.25]);
-        assert_eq!(gains("odd=-2*bass-drums").unwrap(), [-1.0, -2.0, 0.0, 0.0]);
-        assert_eq!(gains("karaoke=mixture-vocals").unwrap(), [0.0, 0.0, 0.0, -1.0]);
+    fn stems_that_a_mix_does_not_name_stay_as_they_are() {
+        let expected = |name: &str, gains: [f32; 4], mixture| (name.to_owned(), gains.to_vec(), mixture);
+        for (text, result) in [
+            ("vocals=0", expected("mix", [1.0, 1.0, 1.0, 0.0], 0.0)),
+            ("vocals=0,drums=1.5", expected("mix", [1.5, 1.0, 1.0, 0.0], 0.0)),
+            ("karaoke: vocals = 0", expected("karaoke", [1.0, 1.0, 1.0, 0.0], 0.0)),
+            ("odd:bass=-2e1", expected("odd", [1.0, -20.0, 1.0, 1.0], 0.0)),
+            ("song:drums=0,bass=0,other=0,vocals=0,mixture=1", expected("song", [0.0; 4], 1.0)),
+        ] {
+            assert_eq!(read(text).unwrap(), result, "{text}");
+        }
     }
 
     #[test]
     fn a_mix_that_makes_no_sense_is_refused_in_words() {
-        for text in ["drums+bass", "a=", "a=flute", "a=x*drums", "../a=drums", "a=drums-drums", "a=inf*drums"]
-        {
-            assert!(gains(text).is_err(), "{text}");
+        for text in [
+            "",
+            "vocals",
+            "a:",
+            "a:vocals",
+            "flute=1",
+            "vocals=x",
+            "vocals=",
+            "../a:drums=1",
+            ":drums=1",
+            "drums=1,drums=2",
+            "drums=nan",
+            "drums=inf",
+            "drums=100.1",
+            "drums=0,bass=0,other=0,vocals=0",
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 }

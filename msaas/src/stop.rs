@@ -1,15 +1,16 @@
 //! Ctrl-C: the first ends the work at the next segment, the second at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
+use separation::Stop;
 
-static REQUESTED: AtomicBool = AtomicBool::new(false);
+static STOP: LazyLock<Stop> = LazyLock::new(Stop::default);
 
 /// Listens from now on.
 pub(crate) fn listen() -> Result<()> {
     ctrlc::set_handler(|| {
-        if REQUESTED.swap(true, Ordering::SeqCst) {
+        if STOP.request() {
             std::process::exit(130);
         }
         crate::terminal::complain("msaas: stopping at the next segment; once more stops at once");
@@ -17,7 +18,12 @@ pub(crate) fn listen() -> Result<()> {
     .context("cannot listen for Ctrl-C")
 }
 
+/// What the handler sets.
+pub(crate) fn signal() -> &'static Stop {
+    &STOP
+}
+
 /// Whether the user asked to stop.
 pub(crate) fn requested() -> bool {
-    REQUESTED.load(Ordering::SeqCst)
+    STOP.requested()
 }

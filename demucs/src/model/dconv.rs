@@ -24,8 +24,26 @@ struct Layer {
     scale: Tensor,
 }
 
+/// The side of the network that a layer belongs to; its value is its bit in `dconv_mode`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Side {
+    Encoder = 1,
+    Decoder = 2,
+}
+
 impl DConv {
-    pub(super) fn new(channels: usize, config: &Config, vb: &VarBuilder) -> Result<Self> {
+    /// The branch of a layer of `channels` under `dconv` in its weights, if layers of that side have one.
+    pub(super) fn load(
+        side: Side,
+        channels: usize,
+        config: &Config,
+        vb: &VarBuilder,
+    ) -> Result<Option<Self>> {
+        let wanted = config.dconv_mode & side as u8 != 0;
+        wanted.then(|| Self::new(channels, config, &vb.pp("dconv"))).transpose()
+    }
+
+    fn new(channels: usize, config: &Config, vb: &VarBuilder) -> Result<Self> {
         let hidden = channels / config.dconv_comp;
         let vb = vb.pp("layers");
         let layer = |d: usize| {

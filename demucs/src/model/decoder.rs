@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::conv::{Axis, Context, Up};
-use super::dconv::DConv;
+use super::dconv::{DConv, Side};
 use super::norm::glu;
 use super::{Config, Probe};
 
@@ -36,11 +36,10 @@ impl Decoder {
             Axis::Bins => Context::square(ci, 2 * ci, taps, &vb.pp("rewrite"))?,
             Axis::Frames => Context::along_time(ci, 2 * ci, taps, 1, &vb.pp("rewrite"))?,
         };
-        let dconv = (config.dconv_mode & 2 != 0).then(|| DConv::new(ci, config, &vb.pp("dconv")));
         Ok(Self {
             name: name.to_owned(),
             rewrite,
-            dconv: dconv.transpose()?,
+            dconv: DConv::load(Side::Decoder, ci, config, &vb)?,
             conv: Up::new(axis, ci, co, config.stride, &vb.pp("conv_tr"))?,
             last,
         })

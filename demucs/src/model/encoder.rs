@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::conv::{Axis, Down, Pointwise};
-use super::dconv::DConv;
+use super::dconv::{DConv, Side};
 use super::norm::glu;
 use super::{Config, Probe};
 
@@ -29,12 +29,11 @@ impl Encoder {
         vb: &VarBuilder,
     ) -> Result<Self> {
         let vb = vb.pp(name);
-        let dconv = (config.dconv_mode & 1 != 0).then(|| DConv::new(co, config, &vb.pp("dconv")));
         let dims = if axis == Axis::Bins { 2 } else { 1 };
         Ok(Self {
             name: name.to_owned(),
             conv: Down::new(axis, ci, co, config.stride, &vb.pp("conv"))?,
-            dconv: dconv.transpose()?,
+            dconv: DConv::load(Side::Encoder, co, config, &vb)?,
             rewrite: Pointwise::new(co, 2 * co, dims, &vb.pp("rewrite"))?,
         })
     }

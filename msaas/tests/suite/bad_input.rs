@@ -95,11 +95,13 @@ fn a_folder_that_may_not_be_written_is_named() {
     let out = place.path("out");
     std::fs::create_dir(&out).expect("made");
     mode(&out, 0o555);
-    let sentence =
-        format!("cannot make the folder {}: Permission denied (os error 13)", out.join("song").display());
+    let sentence = format!(
+        "cannot make the folder {}: Permission denied (os error 13)",
+        out.join("small/song").display()
+    );
     fails_on_song(&place, without_privileges(&place), &song, &sentence);
-    let folder = out.join("song");
-    std::fs::create_dir(&folder).expect("made");
+    let folder = out.join("small/song");
+    std::fs::create_dir_all(&folder).expect("made");
     mode(&folder, 0o555);
     let before = place.content();
     let ran = run(without_privileges(&place).arg(&song));
@@ -115,8 +117,10 @@ fn a_file_in_the_place_of_the_results_is_named() {
     let place = Place::new(Network::Plain);
     let song = song(&place, "song.wav");
     std::fs::write(place.path("out"), "here already").expect("written");
-    let sentence =
-        format!("cannot make the folder {}: Not a directory (os error 20)", place.path("out/song").display());
+    let sentence = format!(
+        "cannot make the folder {}: Not a directory (os error 20)",
+        place.path("out/small/song").display()
+    );
     fails_on_song(&place, place.separate::<&str>([]), &song, &sentence);
 }
 
@@ -149,12 +153,12 @@ fn a_full_disk_is_named_and_what_was_there_stays() {
         assert!(ran.stderr.starts_with(&start) && ran.stderr.ends_with(&end), "{ran:?}");
     };
     let before = place.content();
-    is_full(&full("256", &[]), place.path("out/song"));
+    is_full(&full("256", &[]), place.path("out/small/song"));
     assert_eq!(place.content(), before);
     // With all stems of an earlier run in place.
     run(place.separate(&wav[2..]).arg(&song)).succeeds();
     let before = place.content();
-    is_full(&full("256", &["--bits", "32"]), place.path("out/song"));
+    is_full(&full("256", &["--bits", "32"]), place.path("out/small/song"));
     assert_eq!(place.content(), before);
 }
 
@@ -185,12 +189,36 @@ fn options_that_cannot_be_met_are_refused_in_a_sentence() {
             "there is no stem \"flute\" in this model, it has drums, bass, other, vocals",
         ),
         (
-            &["--mix", "duo=bass+flute"],
+            &["--mix", "duo:flute=1"],
             "there is no stem \"flute\" in this model, it has drums, bass, other, vocals",
         ),
-        (&["--mix", "duo"], "\"duo\" is not NAME=STEM+STEM"),
+        (&["--mix", "duo"], "\"duo\" is no mix: [NAME:]STEM=GAIN,... is possible"),
+        (&["--mix", "bass=101"], "\"101\" in \"bass=101\" is no gain: -100 to 100 is possible"),
+        (&["--mix", "bass=0", "--mix", "drums=0"], "mix is asked for twice"),
+        (&["--stems", "none"], "nothing is asked for: --stems none needs a --mix"),
+        (&["--segment", "0.6"], "a segment of 0.6 s is impossible: this model takes up to 0.5 s"),
+        (
+            &["--filename", "../{stem}.{ext}"],
+            "--filename ../{stem}.{ext}: \"../stem.mp3\" is no file in the folder of the results",
+        ),
+        (
+            &["--filename", "{track}.{ext}"],
+            "--filename {track}.{ext} gives two stems the same file: it needs {stem}",
+        ),
+        (
+            &["--filename", "{song}"],
+            "--filename {song}: there is no {song}, only {track}, {trackext}, {stem}, {ext}",
+        ),
+        (
+            &["-o", "-"],
+            "standard output takes one result of one song: choose it by --stems, as in --stems vocals",
+        ),
+        (&["-o", "-", "--json"], "--json and a result cannot both go to standard output"),
         (&["--stems", "bass,bass"], "bass is asked for twice"),
-        (&["--model", "nonsense"], "unknown model `nonsense`, known are htdemucs, htdemucs_ft, htdemucs_6s"),
+        (
+            &["--model", "nonsense"],
+            "unknown model `nonsense`, known are htdemucs, htdemucs_ft, htdemucs_6s, small",
+        ),
         (&["--model", "htdemucs"], "weights 955717e8 are not installed and cannot be fetched offline"),
         (&["--format", "flac", "--bits", "32"], "FLAC files have 16 or 24 bits, not 32"),
         (&["--bits", "16"], "that option belongs to WAV and FLAC files"),
@@ -208,6 +236,7 @@ fn options_that_cannot_be_met_are_refused_in_a_sentence() {
     for options in [
         &["--two-stems", "vocals", "--stems", "drums"][..],
         &["--bitrate", "320", "--vbr", "2"],
+        &["--mp3", "--flac"],
         &["--shifts", "21"],
         &["--batch", "0"],
         &["--threads", "100000"],
@@ -234,7 +263,8 @@ fn damaged_weights_are_never_used() {
     std::fs::write(&weights, &bytes).expect("written");
     let before = place.content();
     let sentence = format!(
-        "msaas: {} is damaged: its checksum is not that of the file that was installed; fetch the model again",
+        "msaas: {} is damaged: its checksum is not that of the file that was installed \
+         (values have changed); fetch or import the model again",
         weights.display()
     );
     run(place.separate::<&str>([]).arg(&song)).fails_with(1, &[&sentence]);
@@ -244,7 +274,10 @@ fn damaged_weights_are_never_used() {
     let ran = run(place.msaas().args(["models", "import", "--name", "other"]).arg(&other));
     std::fs::remove_file(other).expect("removed");
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{ran:?}");
-    assert!(ran.stderr.starts_with("msaas: not a checkpoint: "), "{ran:?}");
+    assert!(
+        ran.stderr.starts_with("msaas: damaged safetensors checkpoint: it is cut off inside its header"),
+        "{ran:?}"
+    );
     assert_eq!(place.content(), before);
     assert!(!place.path("models/other.json").exists());
 }

@@ -37,12 +37,12 @@ fn mp3_stems_are_the_same_bytes_in_every_run() {
 
 #[test]
 fn wav_stems_are_the_same_bytes_in_every_run() {
-    runs_are_bit_identical(&["--format", "wav", "--bits", "32", "--clip", "none"]);
+    runs_are_bit_identical(&["--format", "wav", "--bits", "32", "--clip-mode", "none"]);
 }
 
 #[test]
 fn flac_stems_are_the_same_bytes_in_every_run() {
-    runs_are_bit_identical(&["--format", "flac", "--clip", "rescale"]);
+    runs_are_bit_identical(&["--format", "flac", "--clip-mode", "rescale"]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Place {
 
     /// Where a stem is expected.
     pub(crate) fn stem(&self, song: &str, file: &str) -> PathBuf {
-        self.path("out").join(song).join(file)
+        self.path("out/small").join(song).join(file)
     }
 
     /// The program, which sees nothing of the settings and the installed networks of whoever runs the tests.

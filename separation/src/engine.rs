@@ -1,23 +1,17 @@
-//! The one thread that owns the networks and their device.
-//!
-//! Songs go in through a bounded channel and blocks of stems come out through another, so that
-//! the device computes while finished blocks are resampled, encoded and written elsewhere.
-
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result};
 use demucs::{BoxError, Progress, Request, Separator, StemSink};
 
-use crate::song::Song;
+use crate::{Error, Result, Song, Stop};
 
 /// Blocks that may wait for the encoders: a segment's worth of every stem.
 const WAITING_BLOCKS: usize = 8;
 
 /// What comes back while a song is separated.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub enum Event {
     /// A segment is done.
     Progress(Progress),
     /// The next samples of a stem, by its index in the request.
@@ -26,22 +20,32 @@ pub(crate) enum Event {
     Done(demucs::Result<()>),
 }
 
-/// A running engine; it ends when it is dropped.
+/// The one thread that owns the networks and their device; it ends when this is dropped.
+///
+/// Songs go in through a bounded channel and blocks of stems come out through another, so that the
+/// device computes while finished blocks are resampled, encoded and written elsewhere.
 #[derive(Debug)]
-pub(crate) struct Engine {
+pub struct Engine {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
+    sources: Vec<String>,
+    rate: u32,
 }
 
 struct Order {
     song: Song,
     request: Request,
+    stop: Stop,
     events: SyncSender<Event>,
 }
 
 impl Engine {
     /// Starts the thread around loaded networks.
-    pub(crate) fn start(separator: Separator) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Thread`].
+    pub fn start(separator: Separator) -> Result<Self> {
+        let (sources, rate) = (separator.bag().sources().to_vec(), separator.bag().samplerate());
         let (orders, inbox) = sync_channel::<Order>(1);
         let thread = std::thread::Builder::new()
             .name("engine".into())
@@ -50,16 +54,31 @@ impl Engine {
                     work(&separator, order);
                 }
             })
-            .context("cannot start the engine's thread")?;
-        Ok(Self { orders: Some(orders), thread: Some(thread) })
+            .map_err(|error| Error::Thread(error.to_string()))?;
+        Ok(Self { orders: Some(orders), thread: Some(thread), sources, rate })
     }
 
-    /// Separates a song. A receiver that is dropped stops it at the next segment.
-    pub(crate) fn separate(&self, song: Song, request: Request) -> Result<Receiver<Event>> {
+    /// What the networks separate, in their order.
+    #[must_use]
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The networks' sample rate in Hz.
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Separates a song. A request to stop, or a receiver that is dropped, ends it at the next segment.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when the thread is gone; all else comes as [`Event::Done`].
+    pub fn separate(&self, song: Song, request: Request, stop: &Stop) -> Result<Receiver<Event>> {
         let (events, outbox) = sync_channel(WAITING_BLOCKS);
-        let order = Order { song, request, events };
-        let orders = self.orders.as_ref().context("the engine has ended")?;
-        orders.send(order).ok().context("the engine has ended")?;
+        let order = Order { song, request, stop: stop.clone(), events };
+        let orders = self.orders.as_ref().ok_or(Error::Ended)?;
+        orders.send(order).map_err(|_| Error::Ended)?;
         Ok(outbox)
     }
 }
@@ -75,9 +94,10 @@ impl Drop for Engine {
 
 fn work(separator: &Separator, mut order: Order) {
     let events = order.events.clone();
+    let stop = order.stop.clone();
     let mut observer = |progress| {
         let heard = events.send(Event::Progress(progress)).is_ok();
-        if heard && !crate::stop::requested() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if heard && !stop.requested() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let mut sink = Outbox(&order.events);
     let done = separator.separate(&mut order.song, &order.request, &mut sink, &mut observer);
@@ -87,7 +107,7 @@ fn work(separator: &Separator, mut order: Order) {
 struct Outbox<'a>(&'a SyncSender<Event>);
 
 impl StemSink for Outbox<'_> {
-    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> Result<(), BoxError> {
+    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> std::result::Result<(), BoxError> {
         let block = block.map(<[f32]>::to_vec).into();
         self.0.send(Event::Block(stem, block)).map_err(|_| "nobody takes the stems".into())
     }

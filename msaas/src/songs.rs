@@ -1,0 +1,95 @@
+//! The songs that the arguments name.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::source::STANDARD_INPUT;
+
+/// A song, and the folder in the results that mirrors where it was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) folder: PathBuf,
+}
+
+impl Found {
+    /// File name without its extension, or with it where the rest would lead to another folder.
+    pub(crate) fn name(&self) -> String {
+        if self.is_standard_input() {
+            return "stdin".to_owned();
+        }
+        let full = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let stem = self.path.file_stem().filter(|stem| *stem != "." && *stem != "..");
+        stem.unwrap_or(full).to_string_lossy().into_owned()
+    }
+
+    /// File name with its extension.
+    pub(crate) fn full_name(&self) -> String {
+        if self.is_standard_input() {
+            return self.name();
+        }
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    /// What people call it.
+    pub(crate) fn label(&self) -> String {
+        if self.is_standard_input() { "standard input".to_owned() } else { self.path.display().to_string() }
+    }
+
+    fn is_standard_input(&self) -> bool {
+        self.path == Path::new(STANDARD_INPUT)
+    }
+}
+
+/// Every song; folders are walked in order of their names, and `out` is left out.
+pub(crate) fn find(paths: &[PathBuf], out: &Path) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let inputs = paths.iter().filter(|path| *path == Path::new(STANDARD_INPUT));
+    ensure!(inputs.count() <= 1, "standard input is one song");
+    for path in paths {
+        if path != Path::new(STANDARD_INPUT) && path.is_dir() {
+            let before = found.len();
+            walk(path, out, Path::new(""), &mut HashSet::new(), &mut found)?;
+            ensure!(found.len() > before, "there is no audio file in {}", path.display());
+        } else {
+            // One that is missing fails in its turn, as any other bad song does.
+            found.push(Found { path: path.clone(), folder: PathBuf::new() });
+        }
+    }
+    Ok(found)
+}
+
+/// Adds the songs of a folder and of those in it; `seen` are the folders so far, which links may lead back to.
+fn walk(
+    dir: &Path,
+    out: &Path,
+    folder: &Path,
+    seen: &mut HashSet<PathBuf>,
+    found: &mut Vec<Found>,
+) -> Result<()> {
+    let read = || format!("cannot read the folder {}", dir.display());
+    let entries =
+        std::fs::read_dir(dir).with_context(read)?.collect::<Result<Vec<_>, _>>().with_context(read)?;
+    if !seen.insert(dir.canonicalize().with_context(read)?) {
+        return Ok(());
+    }
+    let mut entries: Vec<_> = entries.into_iter().map(|entry| (entry.path(), entry.file_name())).collect();
+    entries.sort();
+    for (path, name) in entries {
+        if name.to_string_lossy().starts_with('.') || same_folder(&path, out) {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, out, &folder.join(&name), seen, found)?;
+        } else if tags::sniff_path(&path).is_ok() {
+            found.push(Found { path, folder: folder.to_path_buf() });
+        }
+    }
+    Ok(())
+}
+
+fn same_folder(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
