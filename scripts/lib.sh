@@ -45,13 +45,17 @@ install_for_build() {
 install_for_tests() {
     install_for_build
     need_packages ffmpeg=ffmpeg shellcheck=shellcheck python3=python3
+    python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages no-such-command=python3-venv
+    local servers
+    servers=$(scripts/servers.sh)
+    eval "$servers"
     need_cargo_program cargo-nextest cargo-nextest 0.9.143
     need_cargo_program cargo-deny cargo-deny 0.20.2
 }
 
 check_scripts() {
     shellcheck --shell=bash --external-sources ./*.sh scripts/*.sh .ci/run
-    python3 - scripts/*.py <<'PY'
+    python3 - ./*.py logs/*.py scripts/*.py <<'PY'
 import ast
 import sys
 

@@ -1,0 +1,219 @@
+//! The queue and the store that the settings name; every program of the service has the same ones.
+//!
+//! Names of older deployments are understood: `REDIS_HOST`, `REDIS_PORT` (a number, or `tcp://host:port` as
+//! Kubernetes injects it), `MINIO_HOST`, `MINIO_PORT`, `MINIO_ACCESS_KEY`, `MINIO_SECRET_KEY`, and for the last
+//! two `MINIO_ROOT_USER`, `MINIO_ROOT_PASSWORD`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::{Keep, Ledger};
+use crate::queue::memory::MemoryQueue;
+use crate::queue::redis::{RedisQueue, Settings};
+use crate::queue::{Clock, Queue, QueueError, Rules};
+use crate::storage::fs::Folder;
+use crate::storage::s3::{AccessKeys, S3, S3Config};
+use crate::storage::{Store, StoreError};
+
+/// Why there is no ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The address of Redis cannot be read.
+    #[error("the address of Redis cannot be used: {0}")]
+    Queue(#[from] QueueError),
+    /// The store cannot be reached, or does not keep its promises.
+    #[error("the object store cannot be used: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// How often the store is tried before a program gives up: pods start in any order.
+const TRIES: u32 = 30;
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_secs(2);
+
+/// The ledger over the queue and the store that the settings name; none where it was time to stop first.
+///
+/// # Errors
+/// [`BackendError`].
+pub async fn ledger(
+    queue: &QueueArgs,
+    store: &StoreArgs,
+    keep: Keep,
+    stop: &CancellationToken,
+) -> Result<Option<Ledger>, BackendError> {
+    let queue = self::queue(queue, Rules::default())?;
+    for tried in 1.. {
+        match self::store(store).await {
+            Ok(store) => {
+                let ledger = Ledger::new(store, queue, keep);
+                if let Err(error) = ledger.restore_epoch().await {
+                    // Every sweep says it again.
+                    tracing::warn!(%error, "the queue does not know of resets yet");
+                }
+                return Ok(Some(ledger));
+            }
+            Err(error) if tried == TRIES => return Err(error),
+            Err(error) => tracing::warn!(%error, "the store is tried again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(TRY_EVERY) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The queue: Redis where one is named, otherwise in memory, for a service of a single process.
+///
+/// # Errors
+/// [`BackendError::Queue`].
+pub fn queue(args: &QueueArgs, rules: Rules) -> Result<Arc<dyn Queue>, BackendError> {
+    let Some(url) = args.url() else {
+        return Ok(Arc::new(MemoryQueue::new(rules, Clock::Own)));
+    };
+    Ok(Arc::new(RedisQueue::open(Settings { url, ..Settings::default() }, rules)?))
+}
+
+/// The store, prepared: S3 where one is named, otherwise a folder.
+///
+/// # Errors
+/// [`BackendError::Store`].
+pub async fn store(args: &StoreArgs) -> Result<Arc<dyn Store>, BackendError> {
+    let store: Arc<dyn Store> = match args.endpoint() {
+        None => Arc::new(Folder::new(&args.store_dir)),
+        Some(endpoint) => {
+            let keys = args
+                .credentials()
+                .map(|(access, secret)| AccessKeys { access_key: access.into(), secret_key: secret.into() });
+            let config = S3Config {
+                endpoint: Some(endpoint),
+                public_endpoint: args.s3_public_endpoint.clone(),
+                region: args.s3_region.clone(),
+                keys,
+                queue_bucket: args.queue_bucket.clone(),
+                output_bucket: args.output_bucket.clone(),
+                ..S3Config::default()
+            };
+            Arc::new(S3::new(config).await?)
+        }
+    };
+    store.prepare().await?;
+    Ok(store)
+}
+
+/// Where the queue is: in memory unless a Redis is named.
+#[derive(Debug, Clone, Args)]
+pub struct QueueArgs {
+    /// Redis, as `redis://[user:password@]host[:port][/database]`.
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// Host of Redis, where no URL is given.
+    #[arg(long, env = "REDIS_HOST", value_name = "HOST")]
+    pub redis_host: Option<String>,
+    /// Port of Redis, or `tcp://host:port`.
+    #[arg(long, env = "REDIS_PORT", value_name = "PORT", default_value = "6379")]
+    pub redis_port: String,
+}
+
+impl QueueArgs {
+    /// Address of Redis; none where the queue is in memory.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        if self.redis_url.is_some() {
+            return self.redis_url.clone();
+        }
+        let (host, port) = host_and_port(self.redis_host.as_deref(), &self.redis_port)?;
+        Some(format!("redis://{host}:{port}/0"))
+    }
+}
+
+/// Where objects are: in a folder unless an S3 is named.
+#[derive(Debug, Clone, Args)]
+pub struct StoreArgs {
+    /// Folder for objects, where no S3 is named.
+    #[arg(long, env = "MSAAS_STORE_DIR", value_name = "DIR", default_value = "msaas-store")]
+    pub store_dir: PathBuf,
+    /// Address of an S3, as `http://host:port`.
+    #[arg(long, env = "MSAAS_S3_ENDPOINT", value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Address of the S3 as clients reach it, for signed addresses; none are given out without it.
+    #[arg(long, env = "MSAAS_S3_PUBLIC_ENDPOINT", value_name = "URL")]
+    pub s3_public_endpoint: Option<String>,
+    /// Host of the S3, where no address is given.
+    #[arg(long, env = "MINIO_HOST", value_name = "HOST")]
+    pub s3_host: Option<String>,
+    /// Port of the S3, or `tcp://host:port`.
+    #[arg(long, env = "MINIO_PORT", value_name = "PORT", default_value = "9000")]
+    pub s3_port: String,
+    /// Region of the S3.
+    #[arg(long, env = "MSAAS_S3_REGION", value_name = "REGION", default_value = "us-east-1")]
+    pub s3_region: String,
+    /// Access key of the S3.
+    #[arg(long, env = "MINIO_ACCESS_KEY", value_name = "KEY", hide_env_values = true)]
+    pub s3_access_key: Option<String>,
+    /// Secret key of the S3.
+    #[arg(long, env = "MINIO_SECRET_KEY", value_name = "KEY", hide_env_values = true)]
+    pub s3_secret_key: Option<String>,
+    /// Access key under its other name.
+    #[arg(long, env = "MINIO_ROOT_USER", hide = true, hide_env_values = true)]
+    pub s3_root_user: Option<String>,
+    /// Secret key under its other name.
+    #[arg(long, env = "MINIO_ROOT_PASSWORD", hide = true, hide_env_values = true)]
+    pub s3_root_password: Option<String>,
+    /// Bucket of uploads, records and intermediates.
+    #[arg(long, env = "MSAAS_QUEUE_BUCKET", value_name = "NAME", default_value = "queue")]
+    pub queue_bucket: String,
+    /// Bucket of results.
+    #[arg(long, env = "MSAAS_OUTPUT_BUCKET", value_name = "NAME", default_value = "output")]
+    pub output_bucket: String,
+}
+
+impl StoreArgs {
+    /// Address of the S3; none where objects are in a folder.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<String> {
+        if self.s3_endpoint.is_some() {
+            return self.s3_endpoint.clone();
+        }
+        let (host, port) = host_and_port(self.s3_host.as_deref(), &self.s3_port)?;
+        Some(format!("http://{host}:{port}"))
+    }
+
+    /// Access key and secret key, if both are known.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(String, String)> {
+        let access = self.s3_access_key.clone().or_else(|| self.s3_root_user.clone())?;
+        let secret = self.s3_secret_key.clone().or_else(|| self.s3_root_password.clone())?;
+        Some((access, secret))
+    }
+}
+
+/// What a pair of host and port means, where the port may be `tcp://host:port`, as Kubernetes sets it for a
+/// service of the same name. A host that is named wins.
+fn host_and_port(host: Option<&str>, port: &str) -> Option<(String, String)> {
+    match port.strip_prefix("tcp://") {
+        Some(both) => {
+            let (injected, port) = both.rsplit_once(':')?;
+            Some((host.unwrap_or(injected).to_owned(), port.to_owned()))
+        }
+        None => Some((host?.to_owned(), port.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_names_of_redis_and_minio_are_understood() {
+        let both = |host, port| host_and_port(host, port).map(|(host, port)| format!("{host}:{port}"));
+        assert_eq!(both(None, "6379"), None);
+        assert_eq!(both(Some("redis"), "6379").as_deref(), Some("redis:6379"));
+        assert_eq!(both(None, "tcp://10.0.0.1:6379").as_deref(), Some("10.0.0.1:6379"));
+        assert_eq!(both(Some("redis"), "tcp://10.0.0.1:6380").as_deref(), Some("redis:6380"));
+    }
+}

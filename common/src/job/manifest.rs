@@ -1,0 +1,71 @@
+//! What a job ended with.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{JobId, StemName};
+use crate::queue::State;
+
+/// The last object that a job writes, once: it decides how the job ended, whatever anyone thought before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this record.
+    pub v: u32,
+    /// The job.
+    pub job: JobId,
+    /// How it ended.
+    #[serde(flatten)]
+    pub ending: Ending,
+    /// When the first worker began, in milliseconds since 1970; 0 where none did.
+    pub started_ms: u64,
+    /// When it ended, in milliseconds since 1970.
+    pub completed_ms: u64,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum Ending {
+    /// All results are there.
+    Succeeded {
+        /// Each of them.
+        results: Vec<ResultFile>,
+    },
+    /// It was given up.
+    Failed {
+        /// Why, as a sentence for people.
+        reason: String,
+    },
+    /// Someone stopped it.
+    Canceled,
+}
+
+impl Ending {
+    /// As a state of the job.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self {
+            Self::Succeeded { .. } => State::Succeeded,
+            Self::Failed { .. } => State::Failed,
+            Self::Canceled => State::Canceled,
+        }
+    }
+}
+
+/// One result: also the content of its commit record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultFile {
+    /// Its name.
+    pub stem: StemName,
+    /// Which plan of the job made it.
+    pub plan: u32,
+    /// Samples per channel.
+    pub frames: u64,
+    /// Sample rate in Hz.
+    pub rate_hz: u32,
+    /// Length of the file in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of the file as hexadecimal digits.
+    pub sha256: String,
+    /// The gain that keeps it within full scale.
+    pub gain: f32,
+}

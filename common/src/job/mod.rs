@@ -1,0 +1,11 @@
+//! Jobs as clients, workers and the ledger see them: what is asked for, what is kept, what is shown.
+
+mod manifest;
+mod options;
+mod record;
+mod view;
+
+pub use manifest::{Ending, Manifest, ResultFile};
+pub use options::{ClipMode, Format, InvalidOptions, Mix, Options};
+pub use record::{Callback, Record, Title};
+pub use view::{JobError, Progress, Stem, View};

@@ -1,0 +1,88 @@
+//! What the ledger keeps of a job from the moment it is accepted.
+
+use serde::{Deserialize, Serialize};
+
+use super::Options;
+use crate::ids::{JobId, JobKey, SongHash, Tenant};
+use crate::keys::Work;
+use crate::queue::{First, NewJob};
+
+/// A job as it was accepted; never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this record.
+    pub v: u32,
+    /// Its name.
+    pub id: JobId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The song.
+    pub song: SongHash,
+    /// The work: song and options.
+    pub key: JobKey,
+    /// What was asked for.
+    pub options: Options,
+    /// Of the song's tags.
+    pub title: Title,
+    /// Length of the upload in bytes.
+    pub size_bytes: u64,
+    /// Length of the song in milliseconds as its bytes suggest; for fairness and estimates only.
+    pub cost_ms: u64,
+    /// Who is told of the end.
+    pub callback: Option<Callback>,
+    /// When it was accepted, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// When its results go, in seconds since 1970.
+    pub expires_s: u64,
+    /// Of the request that made it, for logs.
+    pub request_id: String,
+}
+
+/// What a song says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Title {
+    /// Title.
+    pub title: Option<String>,
+    /// Artist.
+    pub artist: Option<String>,
+}
+
+/// Who is told how a job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Callback {
+    /// Where to.
+    pub url: String,
+    /// What the older contract sends, instead of the job; `null` is something to send.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "even_null")]
+    pub data: Option<serde_json::Value>,
+}
+
+/// What stands there, `null` included; only a missing member is none.
+fn even_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(from).map(Some)
+}
+
+impl Record {
+    /// Version that is written.
+    pub const VERSION: u32 = 1;
+
+    /// Where its results are.
+    #[must_use]
+    pub fn work(&self) -> Work<'_> {
+        Work { tenant: &self.tenant, key: &self.key, job: &self.id }
+    }
+
+    /// As the queue wants it.
+    #[must_use]
+    pub fn to_queue(&self) -> NewJob {
+        NewJob {
+            id: self.id,
+            tenant: self.tenant.clone(),
+            song: self.song,
+            first: First::Plan,
+            cost_ms: self.cost_ms,
+            notify: self.callback.is_some(),
+            payload: String::new(),
+        }
+    }
+}

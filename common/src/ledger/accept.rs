@@ -1,0 +1,174 @@
+//! From a stored song to an accepted job.
+
+use super::{Ledger, Result, now_ms};
+use crate::ids::{Epoch, JobId, SongHash, Tenant};
+use crate::job::{Callback, Ending, Options, Record, Title};
+use crate::keys::{Bucket, EPOCHS, ObjectKey};
+use crate::queue::{Room, Submitted};
+use crate::storage::{Write, Written};
+
+/// What a client asks for; its song is in the store already.
+#[derive(Debug, Clone)]
+pub struct NewWork {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The song.
+    pub song: SongHash,
+    /// Options that went through [`Options::checked`].
+    pub options: Options,
+    /// Of the song's tags.
+    pub title: Title,
+    /// Length of the upload in bytes.
+    pub size_bytes: u64,
+    /// Length of the song in milliseconds as its bytes suggest.
+    pub cost_ms: u64,
+    /// Who is told of the end.
+    pub callback: Option<Callback>,
+    /// Of the request.
+    pub request_id: String,
+}
+
+/// A job that will be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Its record.
+    pub record: Record,
+    /// Whether it was there before.
+    pub deduplicated: bool,
+}
+
+/// Work that is not taken now; nothing of it remains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The tenant has too many jobs.
+    TenantFull,
+    /// All tenants together have too many.
+    Full,
+    /// A reset took the song away meanwhile; it has to be sent again.
+    SongGone,
+}
+
+impl Ledger {
+    /// Accepts work, or finds the job that does it already. When this returns a job, it reaches one terminal state,
+    /// whatever crashes.
+    pub async fn accept(&self, work: &NewWork, room: Room) -> Result<std::result::Result<Accepted, Refused>> {
+        let key = work.options.key(&work.song);
+        loop {
+            let (number, last) = self.last_identity(&work.tenant, &key).await?;
+            if let Some(record) = last
+                && self.is_live(&record).await?
+            {
+                self.enter(&record, ROOM_FOR_ALL).await?;
+                return Ok(Ok(Accepted { record, deduplicated: true }));
+            }
+            let now_ms = now_ms();
+            let record = Record {
+                v: Record::VERSION,
+                id: JobId::new(self.queue.epoch().await?),
+                tenant: work.tenant.clone(),
+                song: work.song,
+                key,
+                options: work.options.clone(),
+                title: work.title.clone(),
+                size_bytes: work.size_bytes,
+                cost_ms: work.cost_ms,
+                callback: work.callback.clone(),
+                created_ms: now_ms,
+                expires_s: now_ms / 1000 + self.keep.results.as_secs(),
+                request_id: work.request_id.clone(),
+            };
+            let identity = ObjectKey::identity(&work.tenant, &key, number + 1);
+            if self.write(&identity, &record, Write::Once).await? == Written::Exists {
+                // Someone else asked for the same at the same moment: theirs is found in the next round.
+                continue;
+            }
+            let refused = match self.enter(&record, room).await? {
+                // A reset came between: the work is asked for after it.
+                Submitted::Stale => continue,
+                Submitted::TenantFull => Refused::TenantFull,
+                Submitted::Full => Refused::Full,
+                Submitted::Accepted | Submitted::Known(_) => {
+                    if self.store.head(&ObjectKey::song(&record.tenant, &record.song)).await?.is_some() {
+                        return Ok(Ok(Accepted { record, deduplicated: false }));
+                    }
+                    self.queue.cancel(record.id).await?;
+                    Refused::SongGone
+                }
+            };
+            for key in [
+                identity,
+                ObjectKey::pending(&record.id),
+                ObjectKey::job(&record.id),
+                ObjectKey::song_use(&record.tenant, &record.song, &record.id),
+                ObjectKey::expiry(record.expires_s, &record.id),
+                ObjectKey::of_tenant(&record.tenant, &record.id),
+            ] {
+                self.store.delete(&key).await?;
+            }
+            return Ok(Err(refused));
+        }
+    }
+
+    /// Everything after the identity: may be repeated at any time, by whoever finds the identity.
+    pub(super) async fn enter(&self, record: &Record, room: Room) -> Result<Submitted> {
+        if let Some(manifest) = self.manifest(record).await? {
+            return Ok(Submitted::Known(manifest.ending.state()));
+        }
+        self.mark(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
+        self.mark(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
+        self.write(&ObjectKey::job(&record.id), record, Write::Replace).await?;
+        self.mark(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
+        self.mark(&ObjectKey::pending(&record.id)).await?;
+        Ok(self.queue.submit(&record.to_queue(), room).await?)
+    }
+
+    /// The highest number of an identity and the record in it; 0 where there is none.
+    async fn last_identity(
+        &self,
+        tenant: &Tenant,
+        key: &crate::ids::JobKey,
+    ) -> Result<(u32, Option<Record>)> {
+        let prefix = ObjectKey::identities_of(tenant, key);
+        let mut last = None;
+        loop {
+            let after = last.as_ref().map(ObjectKey::path);
+            let page = self.store.list(Bucket::Queue, &prefix, after, 1000).await?;
+            last = page.objects.into_iter().last().map(|(key, _)| key).or(last);
+            if !page.more {
+                break;
+            }
+        }
+        let Some(last) = last else { return Ok((0, None)) };
+        let number = last.path()[prefix.len()..].parse().unwrap_or(0);
+        Ok((number, self.read(&last).await?))
+    }
+
+    /// Whether a job still does its work or has done it, and its results are there.
+    async fn is_live(&self, record: &Record) -> Result<bool> {
+        if record.expires_s <= now_ms() / 1000 || record.id.epoch() < self.queue.epoch().await? {
+            return Ok(false);
+        }
+        if self.store.head(&ObjectKey::canceled(&record.id)).await?.is_some() {
+            return Ok(false);
+        }
+        let manifest = self.manifest(record).await?;
+        Ok(manifest.is_none_or(|manifest| matches!(manifest.ending, Ending::Succeeded { .. })))
+    }
+
+    /// Tells the queue of the last reset that the store knows; called at start-up and by every sweep.
+    pub async fn restore_epoch(&self) -> Result<Epoch> {
+        let mut last = None;
+        loop {
+            let after = last.as_ref().map(ObjectKey::path);
+            let page = self.store.list(Bucket::Queue, EPOCHS, after, 1000).await?;
+            last = page.objects.into_iter().last().map(|(key, _)| key).or(last);
+            if !page.more {
+                break;
+            }
+        }
+        let epoch = last.and_then(|key| key.path()[EPOCHS.len()..].parse().ok()).unwrap_or(0);
+        Ok(self.queue.reset(Epoch(epoch)).await?)
+    }
+}
+
+const ROOM_FOR_ALL: Room = Room { jobs: u64::MAX, jobs_of_tenant: u64::MAX };

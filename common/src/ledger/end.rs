@@ -1,0 +1,209 @@
+//! How jobs end: by their results, by failure, by cancellation, by a reset, by deletion.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::{Ledger, Result, now_ms};
+use crate::ids::{Epoch, JobId, Tenant};
+use crate::job::{Ending, Format, Manifest, Record, ResultFile};
+use crate::keys::{Bucket, EPOCHS, ObjectKey};
+use crate::queue::State;
+use crate::storage::{Write, Written};
+
+impl Ledger {
+    /// Makes a result visible whose bytes are in the store. A result that was committed before stays; what is
+    /// given back is the one that counts.
+    pub async fn commit(&self, record: &Record, result: &ResultFile) -> Result<ResultFile> {
+        let extension = record.options.format.extension();
+        let key = ObjectKey::commit(&record.work(), result.plan, &result.stem, extension);
+        match self.write(&key, result, Write::Once).await? {
+            Written::Stored(_) => Ok(result.clone()),
+            Written::Exists => Ok(self.read(&key).await?.unwrap_or_else(|| result.clone())),
+        }
+    }
+
+    /// Ends a job, unless it has ended already: gives the ending that counts.
+    pub async fn finish(&self, record: &Record, ending: Ending) -> Result<Manifest> {
+        let key = ObjectKey::manifest(&record.work());
+        let status = self.queue.status(record.id).await?;
+        let manifest = Manifest {
+            v: Record::VERSION,
+            job: record.id,
+            ending,
+            started_ms: status.map_or(0, |status| status.times_ms[1]),
+            completed_ms: now_ms(),
+        };
+        let manifest = match self.write(&key, &manifest, Write::Once).await? {
+            Written::Stored(_) => manifest,
+            Written::Exists => self.read(&key).await?.unwrap_or(manifest),
+        };
+        self.clean(record, &manifest).await?;
+        Ok(manifest)
+    }
+
+    /// Publishes MP3 results under the names of the older contract. Of a job that has succeeded, so that no
+    /// reader finds a stem of a job that is canceled later.
+    pub(super) async fn publish(&self, record: &Record, results: &[ResultFile]) -> Result<()> {
+        if record.tenant != Tenant::default_tenant() || !matches!(record.options.format, Format::Mp3 { .. }) {
+            return Ok(());
+        }
+        for result in results {
+            let to = ObjectKey::published(&record.song, &result.stem);
+            self.store.copy(&Self::result_key(record, result), &to, Write::Replace).await?;
+        }
+        Ok(())
+    }
+
+    /// What follows from an ending; may be repeated.
+    async fn clean(&self, record: &Record, manifest: &Manifest) -> Result<()> {
+        match &manifest.ending {
+            Ending::Succeeded { results } => {
+                self.publish(record, results).await?;
+                self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
+                self.store.delete(&ObjectKey::pending(&record.id)).await?;
+            }
+            // The mark stays for a while: what a slow worker writes late is swept with it.
+            Ending::Failed { .. } | Ending::Canceled => self.remove_traces(record).await?,
+        }
+        Ok(())
+    }
+
+    /// Removes what a job that did not succeed has written, all but its manifest.
+    pub(super) async fn remove_traces(&self, record: &Record) -> Result<()> {
+        self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
+        let manifest = ObjectKey::manifest(&record.work());
+        let page = self.store.list(Bucket::Output, &record.work().prefix(), None, 1000).await?;
+        for (key, _) in page.objects.iter().filter(|(key, _)| *key != manifest) {
+            self.store.delete(key).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a job that the queue has ended: of a failed or canceled one the manifest is written here. None while
+    /// the job goes on.
+    pub async fn settle(&self, record: &Record) -> Result<Option<Manifest>> {
+        if self.store.head(&ObjectKey::canceled(&record.id)).await?.is_some() {
+            return Ok(Some(self.finish(record, Ending::Canceled).await?));
+        }
+        let Some(status) = self.queue.status(record.id).await? else { return Ok(None) };
+        match status.state {
+            State::Queued | State::Running => Ok(None),
+            State::Failed => Ok(Some(self.finish(record, Ending::Failed { reason: status.reason }).await?)),
+            State::Canceled => Ok(Some(self.finish(record, Ending::Canceled).await?)),
+            // Workers write the manifest before they tell the queue.
+            State::Succeeded => self.manifest(record).await,
+        }
+    }
+
+    /// Stops a job; gives the ending that counts, which is another one where it had ended before.
+    pub async fn cancel(&self, record: &Record) -> Result<Manifest> {
+        if let Some(manifest) = self.manifest(record).await? {
+            return Ok(manifest);
+        }
+        self.mark(&ObjectKey::canceled(&record.id)).await?;
+        self.queue.cancel(record.id).await?;
+        self.finish(record, Ending::Canceled).await
+    }
+
+    /// Removes a job, its results, and its song where no other job needs it. One that has not ended is stopped.
+    pub async fn delete(&self, record: &Record) -> Result<()> {
+        self.cancel(record).await?;
+        self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
+        // Results first: a record without results would still be found, results without a record never.
+        if record.tenant == Tenant::default_tenant() {
+            self.unpublish(record).await?;
+        }
+        self.store.delete_prefix(Bucket::Output, &record.work().prefix()).await?;
+        self.store.delete(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
+        let uses = ObjectKey::uses_of(&record.tenant, &record.song);
+        if self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
+            self.store.delete(&ObjectKey::song(&record.tenant, &record.song)).await?;
+        }
+        self.withdraw(record).await?;
+        self.store.delete(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
+        self.store.delete(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
+        self.store.delete(&ObjectKey::canceled(&record.id)).await?;
+        self.store.delete(&ObjectKey::pending(&record.id)).await?;
+        self.store.delete(&ObjectKey::job(&record.id)).await?;
+        self.queue.forget(record.id).await?;
+        Ok(())
+    }
+
+    /// Takes this job's results from where the older contract finds them. Where another job has the same stem of
+    /// the song, that one is found there from now on: a length says nothing of whose a file of constant bit rate is.
+    async fn unpublish(&self, record: &Record) -> Result<()> {
+        let Some(Manifest { ending: Ending::Succeeded { results }, .. }) = self.manifest(record).await?
+        else {
+            return Ok(());
+        };
+        let others = self.published_jobs(&record.tenant, &record.song).await?;
+        for result in &results {
+            let key = ObjectKey::published(&record.song, &result.stem);
+            if self.store.head(&key).await?.is_none() {
+                continue;
+            }
+            let other =
+                others.iter().filter(|(other, _)| other.id != record.id).find_map(|(other, results)| {
+                    Some((other, results.iter().find(|other| other.stem == result.stem)?))
+                });
+            match other {
+                Some((other, result)) => {
+                    self.store.copy(&Self::result_key(other, result), &key, Write::Replace).await?;
+                }
+                None => self.store.delete(&key).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everything: all jobs stop, all songs and results go. Durable before anything is removed, so that
+    /// nothing comes back.
+    pub async fn reset(&self) -> Result<Epoch> {
+        let mut epoch = Epoch(self.restore_epoch().await?.0 + 1);
+        // By the store's own clock, which may differ from this machine's.
+        let began = loop {
+            match self.store.put(&ObjectKey::epoch(epoch), Bytes::new(), Write::Once).await? {
+                Written::Stored(meta) => break meta.modified,
+                Written::Exists => epoch.0 += 1,
+            }
+        };
+        let epoch = self.queue.reset(epoch).await?;
+        for bucket in [Bucket::Queue, Bucket::Output] {
+            self.remove_older(bucket, began, epoch).await?;
+        }
+        Ok(epoch)
+    }
+
+    /// Removes what was written until `began`, all but the resets and songs that came in again since.
+    async fn remove_older(&self, bucket: Bucket, began: SystemTime, epoch: Epoch) -> Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.list(bucket, "", after.as_deref(), 1000).await?;
+            for (key, _) in &page.objects {
+                if bucket == Bucket::Queue && key.path().starts_with(EPOCHS)
+                    || self.is_used(key, epoch).await?
+                {
+                    continue;
+                }
+                // Looked at again at the last moment: the same song may have come in again since.
+                if self.store.head(key).await?.is_some_and(|meta| meta.modified <= began) {
+                    self.store.delete(key).await?;
+                }
+            }
+            after = page.objects.last().map(|(key, _)| key.path().to_owned());
+            if !page.more || after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether this is a song that a job of `epoch` or later needs.
+    async fn is_used(&self, key: &ObjectKey, epoch: Epoch) -> Result<bool> {
+        let Some((tenant, song)) = key.as_song() else { return Ok(false) };
+        let uses = ObjectKey::uses_of(&tenant, &song);
+        let page = self.store.list(Bucket::Queue, &uses, None, 1000).await?;
+        let jobs = page.objects.iter().filter_map(|(key, _)| key.path()[uses.len()..].parse::<JobId>().ok());
+        Ok(jobs.into_iter().any(|job| job.epoch() >= epoch))
+    }
+}

@@ -1,0 +1,116 @@
+//! Which jobs there are: of a tenant, and of a song.
+
+use super::{Ledger, Result, now_ms};
+use crate::ids::{JobId, SongHash, Tenant};
+use crate::job::{Ending, Format, Record, ResultFile};
+use crate::keys::{Bucket, ObjectKey};
+use crate::storage::Write;
+
+/// One page of a tenant's jobs, the latest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// Their names.
+    pub jobs: Vec<JobId>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+impl Ledger {
+    /// A tenant's jobs that were made before `after`, the latest first.
+    pub async fn jobs(&self, tenant: &Tenant, after: Option<&JobId>, limit: usize) -> Result<Listed> {
+        let after = after.map(|job| ObjectKey::of_tenant(tenant, job));
+        let after = after.as_ref().map(ObjectKey::path);
+        let page = self.store.list(Bucket::Queue, &ObjectKey::jobs_of(tenant), after, limit).await?;
+        let jobs = page.objects.iter().filter_map(|(key, _)| key.as_job_of_tenant()).collect();
+        Ok(Listed { jobs, more: page.more })
+    }
+
+    /// A tenant's jobs that need a song, the latest first.
+    pub async fn jobs_with_song(&self, tenant: &Tenant, song: &SongHash) -> Result<Vec<Record>> {
+        let uses = ObjectKey::uses_of(tenant, song);
+        let mut jobs: Vec<JobId> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.list(Bucket::Queue, &uses, after.as_deref(), 1000).await?;
+            jobs.extend(
+                page.objects.iter().filter_map(|(key, _)| key.path()[uses.len()..].parse::<JobId>().ok()),
+            );
+            after = page.objects.last().map(|(key, _)| key.path().to_owned());
+            if !page.more || after.is_none() {
+                break;
+            }
+        }
+        jobs.sort_by_key(|job| std::cmp::Reverse((job.epoch(), job.unique())));
+        let mut records = Vec::new();
+        for job in &jobs {
+            records.extend(self.record(job).await?);
+        }
+        Ok(records)
+    }
+
+    /// Jobs that succeeded with MP3 results of a song, the latest first: what the older contract can show.
+    pub async fn published_jobs(
+        &self,
+        tenant: &Tenant,
+        song: &SongHash,
+    ) -> Result<Vec<(Record, Vec<ResultFile>)>> {
+        let mut jobs = Vec::new();
+        for record in self.jobs_with_song(tenant, song).await? {
+            if matches!(record.options.format, Format::Mp3 { .. })
+                && let Some(manifest) = self.manifest(&record).await?
+                && let Ending::Succeeded { results } = manifest.ending
+            {
+                jobs.push((record, results));
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// From now on the same work is done anew for whoever asks for it; the job and its results stay.
+    pub async fn withdraw(&self, record: &Record) -> Result<()> {
+        let identities = ObjectKey::identities_of(&record.tenant, &record.key);
+        for (key, _) in self.store.list(Bucket::Queue, &identities, None, 1000).await?.objects {
+            if self.read::<Record>(&key).await?.is_some_and(|other| other.id == record.id) {
+                self.store.delete(&key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the results of a job that has succeeded where the older contract finds them: it was asked for last.
+    pub async fn republish(&self, record: &Record) -> Result<()> {
+        if let Some(Ending::Succeeded { results }) =
+            self.manifest(record).await?.map(|manifest| manifest.ending)
+        {
+            self.publish(record, &results).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a song that no job needs, of work that was not taken. `from` still has its bytes: where a job
+    /// began to need it meanwhile, it is put back.
+    pub async fn drop_song(&self, tenant: &Tenant, song: &SongHash, from: &ObjectKey) -> Result<()> {
+        let (key, uses) = (ObjectKey::song(tenant, song), ObjectKey::uses_of(tenant, song));
+        if !self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
+            return Ok(());
+        }
+        self.store.delete(&key).await?;
+        if !self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
+            self.store.copy(from, &key, Write::Once).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the results' time is over.
+    #[must_use]
+    pub fn is_over(record: &Record) -> bool {
+        record.expires_s <= now_ms() / 1000
+    }
+
+    /// Whether a job of this name, if there was one, is over by now: by the time in its name.
+    #[must_use]
+    pub fn would_be_over(&self, job: &JobId) -> bool {
+        let made_ms = job.made_ms();
+        made_ms > 0 && made_ms / 1000 + self.keep.results.as_secs() <= now_ms() / 1000
+    }
+}

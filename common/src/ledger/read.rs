@@ -1,0 +1,80 @@
+//! What clients ask of a job.
+
+use std::ops::Range;
+
+use super::{Ledger, Result, now_ms};
+use crate::ids::{JobId, StemName};
+use crate::job::{Ending, Manifest, Record, ResultFile, View};
+use crate::keys::{Bucket, ObjectKey};
+use crate::storage::Object;
+
+impl Ledger {
+    /// The record of a job; none where there is no such job, or not any more.
+    pub async fn record(&self, job: &JobId) -> Result<Option<Record>> {
+        if job.epoch() < self.queue.epoch().await? {
+            return Ok(None);
+        }
+        self.read(&ObjectKey::job(job)).await
+    }
+
+    /// What a job ended with; none before its end.
+    pub async fn manifest(&self, record: &Record) -> Result<Option<Manifest>> {
+        self.read(&ObjectKey::manifest(&record.work())).await
+    }
+
+    /// What clients see of a job.
+    pub async fn view(&self, record: &Record) -> Result<View> {
+        let mut manifest = self.manifest(record).await?;
+        let status = self.queue.status(record.id).await?;
+        if manifest.is_none() && status.as_ref().is_some_and(|status| status.state.is_terminal()) {
+            manifest = self.settle(record).await?;
+        }
+        let committed = if manifest.is_none() { self.committed(record).await? } else { Vec::new() };
+        Ok(View::of(record, manifest.as_ref(), status.as_ref(), &committed, now_ms()))
+    }
+
+    /// Results that are visible before the end, one for each name.
+    pub async fn committed(&self, record: &Record) -> Result<Vec<ResultFile>> {
+        let page = self.store.list(Bucket::Output, &record.work().prefix(), None, 1000).await?;
+        let mut results: Vec<ResultFile> = Vec::new();
+        for (key, _) in page.objects.iter().filter(|(key, _)| key.path().strip_suffix(".json").is_some()) {
+            if *key == ObjectKey::manifest(&record.work()) {
+                continue;
+            }
+            let Some(result) = self.read::<ResultFile>(key).await? else { continue };
+            // Of two plans the later one's counts.
+            results.retain(|other| other.stem != result.stem || other.plan > result.plan);
+            if results.iter().all(|other| other.stem != result.stem) {
+                results.push(result);
+            }
+        }
+        Ok(results)
+    }
+
+    /// A visible result of a job: of its manifest, or before the end of its commit record.
+    pub async fn result(&self, record: &Record, stem: &StemName) -> Result<Option<ResultFile>> {
+        let results = match self.manifest(record).await?.map(|manifest| manifest.ending) {
+            Some(Ending::Succeeded { results }) => results,
+            Some(_) => Vec::new(),
+            None => self.committed(record).await?,
+        };
+        Ok(results.into_iter().find(|result| result.stem == *stem))
+    }
+
+    /// Where a result lies.
+    #[must_use]
+    pub fn result_key(record: &Record, result: &ResultFile) -> ObjectKey {
+        let extension = record.options.format.extension();
+        ObjectKey::result(&record.work(), result.plan, &result.stem, extension)
+    }
+
+    /// Reads a result, or a range of it in bytes.
+    pub async fn open(
+        &self,
+        record: &Record,
+        result: &ResultFile,
+        range: Option<Range<u64>>,
+    ) -> Result<Object> {
+        Ok(self.store.get(&Self::result_key(record, result), range).await?)
+    }
+}

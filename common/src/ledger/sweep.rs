@@ -1,0 +1,133 @@
+//! What has to be done from time to time: nothing that was accepted is forgotten, nothing stays for ever.
+
+use std::time::SystemTime;
+
+use super::{Ledger, Result, now_ms};
+use crate::ids::JobId;
+use crate::job::{Ending, Record};
+use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING};
+use crate::queue::{Room, Submitted};
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Jobs that were submitted to the queue again.
+    pub submitted: u64,
+    /// Jobs whose end was written down or cleaned up.
+    pub settled: u64,
+    /// Jobs whose time was over.
+    pub expired: u64,
+    /// Uploads that never became a job.
+    pub uploads: u64,
+}
+
+impl Ledger {
+    /// Goes through everything that is pending: submits again what the queue has lost, writes down what ended
+    /// without a manifest, removes what is left of what did not succeed.
+    pub async fn sweep_pending(&self) -> Result<Swept> {
+        self.restore_epoch().await?;
+        let mut swept = Swept::default();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.list(Bucket::Queue, PENDING, after.as_deref(), 1000).await?;
+            for (key, meta) in &page.objects {
+                self.sweep_one(key, age(meta.modified), &mut swept).await?;
+            }
+            after = page.objects.last().map(|(key, _)| key.path().to_owned());
+            if !page.more || after.is_none() {
+                return Ok(swept);
+            }
+        }
+    }
+
+    async fn sweep_one(
+        &self,
+        pending: &ObjectKey,
+        age: std::time::Duration,
+        swept: &mut Swept,
+    ) -> Result<()> {
+        let Ok(id) = pending.path()[PENDING.len()..].parse::<JobId>() else { return Ok(()) };
+        let Some(record) = self.record(&id).await? else {
+            // Of an earlier epoch, or deleted: the mark alone means nothing.
+            return Ok(self.store.delete(pending).await?);
+        };
+        let manifest = match self.manifest(&record).await? {
+            Some(manifest) => Some(manifest),
+            None => self.settle(&record).await?,
+        };
+        match manifest.map(|manifest| manifest.ending) {
+            Some(Ending::Succeeded { results }) => {
+                self.finish(&record, Ending::Succeeded { results }).await?;
+                swept.settled += 1;
+            }
+            Some(Ending::Failed { .. } | Ending::Canceled) => {
+                self.remove_traces(&record).await?;
+                if age > self.keep.late {
+                    self.store.delete(pending).await?;
+                }
+                swept.settled += 1;
+            }
+            None => {
+                let everyone = Room { jobs: u64::MAX, jobs_of_tenant: u64::MAX };
+                if self.queue.submit(&record.to_queue(), everyone).await? == Submitted::Accepted {
+                    swept.submitted += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes jobs whose time is over, and uploads that never became a job.
+    pub async fn sweep_expired(&self) -> Result<Swept> {
+        let mut swept = Swept::default();
+        let now_s = now_ms() / 1000;
+        'pages: loop {
+            let page = self.store.list(Bucket::Queue, EXPIRY, None, 1000).await?;
+            for (key, _) in &page.objects {
+                let (hour, job) = key.path()[EXPIRY.len()..].split_once('/').unwrap_or_default();
+                if hour.parse::<u64>().map_or(0, |hour| (hour + 1) * 3600) > now_s {
+                    break 'pages;
+                }
+                match job.parse::<JobId>() {
+                    Ok(id) => match self.read::<Record>(&ObjectKey::job(&id)).await? {
+                        Some(record) => {
+                            self.mark(&ObjectKey::gone(&record.tenant, &record.song)).await?;
+                            self.delete(&record).await?;
+                        }
+                        None => self.store.delete(key).await?,
+                    },
+                    Err(_) => self.store.delete(key).await?,
+                }
+                swept.expired += 1;
+            }
+            if !page.more {
+                break;
+            }
+        }
+        swept.uploads = self.remove_old(INCOMING, self.keep.uploads).await?;
+        self.remove_old(IDEMPOTENCY, self.keep.answers).await?;
+        self.remove_old(GONE, (self.keep.results * 4).max(std::time::Duration::from_hours(24))).await?;
+        Ok(swept)
+    }
+
+    /// Removes what lies under `prefix` for longer than `keep`; gives how many.
+    async fn remove_old(&self, prefix: &str, keep: std::time::Duration) -> Result<u64> {
+        let mut removed = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.list(Bucket::Queue, prefix, after.as_deref(), 1000).await?;
+            for (key, _) in page.objects.iter().filter(|(_, meta)| age(meta.modified) > keep) {
+                self.store.delete(key).await?;
+                removed += 1;
+            }
+            after = page.objects.last().map(|(key, _)| key.path().to_owned());
+            if !page.more || after.is_none() {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+fn age(modified: SystemTime) -> std::time::Duration {
+    SystemTime::now().duration_since(modified).unwrap_or_default()
+}
