@@ -1,0 +1,191 @@
+//! Who asks: keys, tenants, operators.
+//!
+//! A key is known by its SHA-256 only, and compared in constant time. What is another tenant's does not exist
+//! for the asker: 404, never 403.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use common::Tenant;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::config::AuthMode;
+use crate::error::{Code, Dialect, Problem};
+use crate::limits::Subject;
+use crate::request::{Peer, text};
+use crate::state::App;
+
+/// The keys that are known.
+#[derive(Debug, Default)]
+pub struct Keys(Vec<Key>);
+
+#[derive(Debug)]
+struct Key {
+    digest: [u8; 32],
+    caller: Caller,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose jobs it sees.
+    pub tenant: Tenant,
+    /// Whether it may reset the service and look after its queue.
+    pub operator: bool,
+}
+
+impl Caller {
+    /// Everyone, where no key is wanted.
+    #[must_use]
+    pub fn anyone() -> Self {
+        Self { tenant: Tenant::default_tenant(), operator: true }
+    }
+
+    /// Whether it is an operator.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`].
+    pub fn must_operate(&self) -> Result<(), Problem> {
+        if self.operator { Ok(()) } else { Err(Problem::plain(Code::Forbidden)) }
+    }
+}
+
+impl Keys {
+    /// Keys from a text: a line (or a part between `;`) each of SHA-256 in hexadecimal digits, tenant, and
+    /// `operator` where it applies. Empty lines and those that begin with `#` mean nothing.
+    ///
+    /// # Errors
+    /// A sentence with the number of the line that cannot be read; never with what is in it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut keys = Vec::new();
+        for (number, line) in text.split(['\n', ';']).enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let invalid = |what: &str| format!("line {} of the keys: {what}", number + 1);
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let operator = match words.get(2..) {
+                Some(["operator"]) => true,
+                Some([]) => false,
+                _ => return Err(invalid("a digest, a tenant and perhaps `operator` are expected")),
+            };
+            let digest: common::SongHash =
+                words[0].parse().map_err(|_| invalid("the digest is not 64 lowercase hexadecimal digits"))?;
+            let tenant = words[1].parse().map_err(|_| invalid("a tenant is 1 to 32 of a-z 0-9 _"))?;
+            keys.push(Key { digest: *digest.bytes(), caller: Caller { tenant, operator } });
+        }
+        Ok(Self(keys))
+    }
+
+    /// Keys from a file and from a text, either of which may be missing.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be read.
+    pub fn load(file: Option<&Path>, text: Option<&str>) -> Result<Self, String> {
+        let mut keys = Self::parse(text.unwrap_or_default())?;
+        if let Some(file) = file {
+            let text =
+                std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            keys.0.extend(Self::parse(&text)?.0);
+        }
+        Ok(keys)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whose key this is. Every known key is compared, whichever fits.
+    #[must_use]
+    pub fn find(&self, shown: &str) -> Option<&Caller> {
+        let digest: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
+        let mut found = None;
+        for key in &self.0 {
+            if bool::from(key.digest.ct_eq(&digest)) {
+                found = Some(&key.caller);
+            }
+        }
+        found
+    }
+}
+
+/// Lets a request in: within its rate, with a key where one is wanted.
+pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    match admit(&app, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn admit(app: &App, request: &Request) -> Result<Caller, Problem> {
+    let auth = &app.config.auth;
+    let mode = match Dialect::of(request.uri().path()) {
+        Dialect::Old => auth.auth_old,
+        Dialect::Problem => auth.auth,
+    };
+    let shown = shown(request.headers());
+    let caller = shown.and_then(|key| app.keys.find(key));
+    // By address before anything else, so that guessing keys is limited too.
+    let subject = match (caller, shown) {
+        (Some(_), Some(key)) => Subject::key(key),
+        _ => Subject::address(address(app, request)),
+    };
+    app.rate.take(subject)?;
+    match (caller, mode) {
+        (Some(caller), _) => Ok(caller.clone()),
+        (None, AuthMode::None) => Ok(Caller::anyone()),
+        (None, AuthMode::Key) => Err(Problem::plain(Code::Unauthorized)),
+    }
+}
+
+/// The key that a request shows.
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    let bearer = text(headers, "authorization").split_once(' ');
+    let bearer =
+        bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key.trim());
+    bearer.or_else(|| Some(text(headers, "x-api-key"))).filter(|key| !key.is_empty())
+}
+
+/// The client's address: what the outermost trusted proxy saw, or the other end of the connection.
+fn address(app: &App, request: &Request) -> Option<IpAddr> {
+    let proxies = app.config.limits.proxies;
+    let named = text(request.headers(), "x-forwarded-for").rsplit(',').nth(proxies.wrapping_sub(1));
+    let named = named.filter(|_| proxies > 0).and_then(|address| address.trim().parse().ok());
+    named.or_else(|| request.extensions().get::<Peer>().map(|peer| peer.0))
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Routes without the gate in front of them have no callers.
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::plain(Code::Unauthorized))
+    }
+}
+
+/// A page of another site may not have dangerous things done in the name of whoever looks at it.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub(crate) fn no_foreign_page(headers: &HeaderMap) -> Result<(), Problem> {
+    let origin = text(headers, "origin");
+    let own = origin.split_once("://").is_some_and(|(_, host)| host == text(headers, "host"));
+    let site = text(headers, "sec-fetch-site");
+    if (origin.is_empty() || own) && matches!(site, "" | "none" | "same-origin") {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::Forbidden, "a page of another site may not do this"))
+    }
+}

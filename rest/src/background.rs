@@ -1,0 +1,91 @@
+//! What goes on without requests: sweeps, notifications.
+
+use std::time::Duration;
+
+use common::admin::Health;
+use common::{Epoch, ObjectKey};
+
+use crate::callback;
+use crate::state::App;
+
+/// Between sweeps of what is pending.
+const PENDING: Duration = Duration::from_secs(15);
+
+/// Between looks for what silent owners hold and what has waited long enough.
+const REAP: Duration = Duration::from_secs(3);
+
+/// Between sweeps of what is over.
+const EXPIRED: Duration = Duration::from_mins(4);
+
+/// Starts everything; it ends when the server stops.
+pub fn start(app: &App) {
+    let sweeper = app.clone();
+    app.tasks.spawn(async move {
+        let app = sweeper;
+        while pause(&app, PENDING).await {
+            match app.ledger.sweep_pending().await {
+                Ok(swept) if swept.submitted > 0 => {
+                    tracing::info!(swept.submitted, "submitted again what the queue had lost");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "the sweep of pending jobs broke off"),
+            }
+        }
+    });
+    let sweeper = app.clone();
+    app.tasks.spawn(async move {
+        let app = sweeper;
+        while pause(&app, EXPIRED).await {
+            match app.ledger.sweep_expired().await {
+                Ok(swept) => tracing::debug!(swept.expired, swept.uploads, "removed what was over"),
+                Err(error) => tracing::warn!(%error, "the sweep of what is over broke off"),
+            }
+        }
+    });
+    let reaper = app.clone();
+    app.tasks.spawn(async move {
+        let app = reaper;
+        // Workers do this as well; notifications also come again where there is none.
+        while pause(&app, REAP).await {
+            if let Err(error) = app.ledger.queue().reap().await {
+                tracing::debug!(%error, "nothing was reaped");
+            }
+        }
+    });
+    for _ in 0..app.config.callbacks.callback_tasks {
+        app.tasks.spawn(callback::run(app.clone()));
+    }
+}
+
+/// Sleeps for about this long, a little different each time, so that servers do not sweep together; gives
+/// whether the server goes on.
+async fn pause(app: &App, about: Duration) -> bool {
+    let part = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
+    tokio::select! {
+        () = app.stop.cancelled() => false,
+        () = tokio::time::sleep(about.mul_f64(0.75 + part / 2.0)) => true,
+    }
+}
+
+/// Whether this server can take work: the store and the queue answer.
+#[derive(Debug)]
+pub struct Ready(pub App);
+
+#[async_trait::async_trait]
+impl Health for Ready {
+    async fn ready(&self) -> Result<(), String> {
+        if self.0.stop.is_cancelled() {
+            return Err("stopping".to_owned());
+        }
+        let asked = async {
+            let depth = self.0.ledger.queue().depth().await.map_err(|error| error.to_string())?;
+            metrics::gauge!("msaas_queue_jobs").set(depth.jobs as f64);
+            metrics::gauge!("msaas_queue_audio_seconds").set(depth.cost_ms as f64 / 1e3);
+            metrics::gauge!("msaas_queue_dead").set(depth.dead as f64);
+            let store = self.0.ledger.store();
+            store.head(&ObjectKey::epoch(Epoch(0))).await.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
+        answered.map_err(|_| "store or queue do not answer".to_owned())?
+    }
+}

@@ -1,0 +1,170 @@
+//! Settings: each one a flag, a variable, a default and a sentence.
+
+mod limits;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum};
+
+pub use self::limits::LimitArgs;
+pub use common::backends::{QueueArgs, StoreArgs};
+
+/// The HTTP interface of the service: takes songs in, queues jobs, serves results.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "rest", version, args_override_self = true)]
+pub struct Config {
+    /// Address to listen on.
+    #[arg(long, env = "MSAAS_ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    pub address: IpAddr,
+    /// Port of the interface.
+    #[arg(long, env = "MSAAS_PORT", default_value_t = 5000)]
+    pub port: u16,
+    /// Port of health and metrics.
+    #[arg(long, env = "MSAAS_ADMIN_PORT", default_value_t = 8081)]
+    pub admin_port: u16,
+    /// Which log lines are written: a level, or levels for modules as in `info,rest=debug`.
+    #[arg(long, env = "MSAAS_LOG", default_value = "info")]
+    pub log: String,
+    /// How log lines look.
+    #[arg(long, env = "MSAAS_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Where the queue is.
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    /// Where objects are.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Who may ask.
+    #[command(flatten)]
+    pub auth: AuthArgs,
+    /// How much is taken.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Who is told.
+    #[command(flatten)]
+    pub callbacks: CallbackArgs,
+    /// Origins whose pages may call this interface from a browser; none by default, `*` for all.
+    #[arg(long, env = "MSAAS_CORS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors: Vec<String>,
+    /// How long results are kept after a job was accepted.
+    #[arg(long, env = "MSAAS_KEEP_RESULTS", value_name = "TIME", default_value = "7d", value_parser = duration)]
+    pub keep_results: Duration,
+    /// How long requests may take to end after a signal to stop.
+    #[arg(long, env = "MSAAS_SHUTDOWN", value_name = "TIME", default_value = "25s", value_parser = duration)]
+    pub shutdown: Duration,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl From<LogFormat> for common::telemetry::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+/// Whether an interface wants a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// Everyone is the default tenant, except who shows a known key.
+    None,
+    /// Every request shows a known key.
+    Key,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Args)]
+pub struct AuthArgs {
+    /// Whether `/v2` wants a key.
+    #[arg(long, env = "MSAAS_AUTH", value_enum, default_value = "none")]
+    pub auth: AuthMode,
+    /// Whether `/apiv1` wants a key.
+    #[arg(long, env = "MSAAS_AUTH_OLD", value_enum, default_value = "none")]
+    pub auth_old: AuthMode,
+    /// File of keys: a line each of SHA-256 of the key in hexadecimal digits, tenant, and `operator` for those
+    /// who may reset the service.
+    #[arg(long, env = "MSAAS_API_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Keys as in the file, with `;` between them.
+    #[arg(long, env = "MSAAS_API_KEYS", value_name = "KEYS", hide_env_values = true)]
+    pub keys: Option<String>,
+}
+
+/// Who is told how jobs end.
+#[derive(Debug, Clone, Args)]
+pub struct CallbackArgs {
+    /// Callback addresses that are not checked, as `host:port`; for local development.
+    #[arg(long, env = "MSAAS_CALLBACK_ALLOW", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub callback_allow: Vec<String>,
+    /// Take callback addresses of plain `http` too.
+    #[arg(long, env = "MSAAS_CALLBACK_HTTP")]
+    pub callback_http: bool,
+    /// Secret that signs what is told: `whsec_` and base64, or any text; without one nothing is signed.
+    #[arg(long, env = "MSAAS_CALLBACK_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub callback_secret: Option<String>,
+    /// Callbacks at once.
+    #[arg(long, env = "MSAAS_CALLBACK_TASKS", value_name = "N", default_value_t = 4)]
+    pub callback_tasks: usize,
+}
+
+/// A time as a number with `s`, `m`, `h` or `d`; seconds without.
+fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match &text[end..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return Err("a time is a number with s, m, h or d".to_owned()),
+    };
+    let number: u64 = text[..end].parse().map_err(|_| "a time begins with a number".to_owned())?;
+    Ok(Duration::from_secs(number.saturating_mul(factor)))
+}
+
+/// A length as a number with `k`, `M` or `G` (of 1024); bytes without.
+fn size(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match text[end..].trim_end_matches("iB").trim_end_matches('B') {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err("a length is a number with k, M or G".to_owned()),
+    };
+    let number: u64 = text[..end].parse().map_err(|_| "a length begins with a number".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "the length is too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_lengths_have_units() {
+        assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("7d").unwrap(), Duration::from_hours(168));
+        assert!(duration("d").is_err() && duration("5x").is_err());
+        assert_eq!(size("200M").unwrap(), 200 << 20);
+        assert_eq!(size("1GiB").unwrap(), 1 << 30);
+        assert!(size("99999999999999999999G").is_err() && size("5x").is_err());
+    }
+
+    #[test]
+    fn defaults_hold_without_any_setting() {
+        let config = Config::try_parse_from(["rest"]).unwrap();
+        assert_eq!((config.port, config.admin_port), (5000, 8081));
+        assert_eq!(config.auth.auth, AuthMode::None);
+        assert_eq!(config.limits.upload_bytes, 200 << 20);
+    }
+}

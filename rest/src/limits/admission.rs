@@ -1,0 +1,72 @@
+//! Whether the service takes another upload now.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use common::ledger::Refused;
+use common::queue::Depth;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::LimitArgs;
+use crate::error::{Code, Problem};
+use crate::state::App;
+
+/// How long a look at the queue holds.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Places for uploads, and the last look at the queue.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    places: Arc<Semaphore>,
+    seen: Mutex<Option<(Instant, Depth)>>,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &LimitArgs) -> Self {
+        Self { places: Arc::new(Semaphore::new(limits.uploads)), seen: Mutex::new(None) }
+    }
+
+    /// A place for one upload, until it is dropped. Nothing of the body has been read by then.
+    pub(crate) async fn enter(&self, app: &App) -> Result<OwnedSemaphorePermit, Problem> {
+        let limits = &app.config.limits;
+        let depth = self.depth(app).await?;
+        let wait_s = wait_s(&depth, limits);
+        if depth.jobs >= limits.jobs || !limits.max_wait.is_zero() && wait_s > limits.max_wait.as_secs() {
+            return Err(Problem::plain(Code::Full).retry_after(wait_s.clamp(1, 3600)));
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| Problem::new(Code::Unavailable, "too many uploads at once").retry_after(2))
+    }
+
+    /// What to say to work that the queue has no room for.
+    pub(crate) async fn refused(&self, app: &App, refused: Refused) -> Problem {
+        let wait_s =
+            self.depth(app).await.map_or(30, |depth| wait_s(&depth, &app.config.limits)).clamp(1, 3600);
+        match refused {
+            Refused::TenantFull => Problem::plain(Code::TenantFull).retry_after(wait_s),
+            Refused::Full => Problem::plain(Code::Full).retry_after(wait_s),
+            Refused::SongGone => {
+                Problem::new(Code::Unavailable, "the service was reset meanwhile; send the song again")
+                    .retry_after(1)
+            }
+        }
+    }
+
+    /// How much there is, at most a second old.
+    pub(crate) async fn depth(&self, app: &App) -> Result<Depth, Problem> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, depth)) = seen
+            && at.elapsed() < FRESH
+        {
+            return Ok(depth);
+        }
+        let depth = app.ledger.queue().depth().await?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), depth));
+        Ok(depth)
+    }
+}
+
+/// Seconds until the work that is there would be done.
+fn wait_s(depth: &Depth, limits: &LimitArgs) -> u64 {
+    (depth.cost_ms as f64 / 1e3 / limits.speed.max(0.01)).ceil() as u64
+}

@@ -1,0 +1,7 @@
+//! How much one client may ask, and how much the service takes in all.
+
+mod admission;
+mod rate;
+
+pub(crate) use self::admission::Admission;
+pub use self::rate::{Rate, Subject};

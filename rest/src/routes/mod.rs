@@ -1,0 +1,81 @@
+//! The routes: one table, from which the router and the `OpenAPI` document are both made.
+
+mod apiv1;
+mod create;
+mod derived;
+mod download;
+mod events;
+mod jobs;
+mod list;
+mod models;
+mod operations;
+mod page;
+mod peaks;
+mod stems;
+mod table;
+mod uploads;
+mod zip;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::from_fn_with_state;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::auth::gate;
+use crate::envelope::envelope;
+use crate::error::{Code, Problem};
+use crate::state::App;
+
+pub(crate) use self::table::{Answer, Entry, Param, entries};
+
+/// The whole interface.
+pub(crate) fn router(app: &App) -> Router {
+    let mut router = Router::new();
+    for entry in entries() {
+        router = router.route(entry.path, entry.handler);
+    }
+    router
+        .layer(from_fn_with_state(app.clone(), gate))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::plain(Code::MethodNotAllowed))
+        .layer(DefaultBodyLimit::disable())
+        .layer(cors(&app.config.cors))
+        .layer(from_fn_with_state(app.clone(), envelope))
+        .with_state(app.clone())
+}
+
+/// Pages of the origins that are named may call; of no other.
+fn cors(origins: &[String]) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::RANGE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("prefer"),
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("x-request-id"),
+        ])
+        .expose_headers([
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::ETAG,
+            header::CONTENT_RANGE,
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("idempotent-replayed"),
+        ]);
+    if origins.iter().any(|origin| origin == "*") {
+        return layer.allow_origin(AllowOrigin::any());
+    }
+    let origins: Vec<HeaderValue> = origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok())
+        .collect();
+    layer.allow_origin(AllowOrigin::list(origins))
+}

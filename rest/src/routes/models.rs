@@ -1,0 +1,35 @@
+//! What can be asked for, and how much of it.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::models::MODELS;
+use crate::state::App;
+
+/// `GET /v2/models`.
+pub(super) async fn models() -> Json<Value> {
+    Json(json!({ "models": MODELS, "default": MODELS[0].name }))
+}
+
+/// `GET /v2/limits`.
+pub(super) async fn limits(State(app): State<App>) -> Json<Value> {
+    let limits = &app.config.limits;
+    Json(json!({
+        "upload_bytes": limits.upload_bytes,
+        "base64_bytes": limits.base64_bytes,
+        "jobs": limits.jobs_of_tenant.min(limits.jobs),
+        "requests_per_second": limits.rate,
+        "requests_at_once": limits.burst,
+        "keep_results_s": app.config.keep_results.as_secs(),
+        "wait_s": 60,
+        "formats": {
+            "mp3": { "bitrate_kbps": [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320] },
+            "wav": { "bits": [16, 24, 32] },
+            "flac": { "bits": [16, 24] },
+        },
+        "rate_hz": [8_000, 192_000],
+        "shifts": [0, 20],
+        "overlap": [0.0, 0.9],
+    }))
+}

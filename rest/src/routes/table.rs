@@ -1,0 +1,284 @@
+//! The table of all routes: what is served, and what the document says of it.
+
+use axum::http::Method;
+use axum::routing::{MethodRouter, delete, get, post, put};
+
+use super::{apiv1, create, derived, events, jobs, list, models, operations, page, peaks, stems, uploads};
+use crate::state::App;
+
+/// One method of one path.
+pub(crate) struct Entry {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) handler: MethodRouter<App>,
+    /// Name of the operation in the document.
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) params: &'static [Param],
+    /// Media types of the body and their schemas.
+    pub(crate) body: &'static [(&'static str, &'static str)],
+    pub(crate) answers: &'static [Answer],
+}
+
+/// A parameter that is no part of the path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Param {
+    /// Of the query.
+    Query(&'static str, &'static str),
+    /// A header.
+    Header(&'static str, &'static str),
+    /// All options of a job, in the query.
+    Options,
+}
+
+/// A status, what it means, and the media type and schema of its body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer(
+    pub(crate) u16,
+    pub(crate) &'static str,
+    pub(crate) Option<(&'static str, &'static str)>,
+);
+
+impl Entry {
+    fn new(
+        method: Method,
+        path: &'static str,
+        handler: MethodRouter<App>,
+        id: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        Self { method, path, handler, id, summary, params: &[], body: &[], answers: &[] }
+    }
+
+    fn params(self, params: &'static [Param]) -> Self {
+        Self { params, ..self }
+    }
+
+    fn body(self, body: &'static [(&'static str, &'static str)]) -> Self {
+        Self { body, ..self }
+    }
+
+    fn answers(self, answers: &'static [Answer]) -> Self {
+        Self { answers, ..self }
+    }
+}
+
+const JSON: &str = "application/json";
+const PREFER: Param = Param::Header("Prefer", "`wait=N`: wait up to N seconds, at most 60, for the end.");
+const JOB: Option<(&str, &str)> = Some((JSON, "Job"));
+const ANY: Option<(&str, &str)> = Some((JSON, "Any"));
+const FILE: Option<(&str, &str)> = Some(("application/octet-stream", "File"));
+
+/// All routes.
+pub(crate) fn entries() -> Vec<Entry> {
+    [jobs_entries(), files_entries(), other_entries(), older_entries()].into_iter().flatten().collect()
+}
+
+fn jobs_entries() -> Vec<Entry> {
+    vec![
+        Entry::new(Method::POST, "/v2/jobs", post(create::create), "createJob", "Separate a song.")
+            .params(&[
+                Param::Options,
+                PREFER,
+                Param::Header("Idempotency-Key", "The first answer is given again for a day."),
+            ])
+            .body(&[
+                ("multipart/form-data", "SongForm"),
+                ("application/octet-stream", "File"),
+                ("audio/mpeg", "File"),
+                (JSON, "SentBefore"),
+            ])
+            .answers(&[
+                Answer(200, "The job that does this work already, or one that ended while waiting.", JOB),
+                Answer(202, "A new job.", JOB),
+            ]),
+        Entry::new(Method::GET, "/v2/jobs", get(list::list), "listJobs", "List jobs, the latest first.")
+            .params(&[
+                Param::Query("state", "Only jobs in this state."),
+                Param::Query("limit", "Jobs on a page, at most 200."),
+                Param::Query("cursor", "Where the page begins: `next_cursor` of the page before."),
+            ])
+            .answers(&[Answer(200, "A page of jobs.", Some((JSON, "JobPage")))]),
+        Entry::new(Method::GET, "/v2/jobs/{id}", get(jobs::get), "getJob", "Look at a job.")
+            .params(&[PREFER, Param::Header("If-None-Match", "Entity tag of what is known already.")])
+            .answers(&[Answer(200, "The job.", JOB), Answer(304, "It is as it was.", None)]),
+        Entry::new(
+            Method::DELETE,
+            "/v2/jobs/{id}",
+            delete(jobs::delete),
+            "deleteJob",
+            "Remove a job and its results.",
+        )
+        .answers(&[Answer(204, "It is gone.", None)]),
+        Entry::new(Method::POST, "/v2/jobs/{id}/cancel", post(jobs::cancel), "cancelJob", "Stop a job.")
+            .answers(&[Answer(200, "The job; canceled, or as it had ended before.", JOB)]),
+        Entry::new(Method::GET, "/v2/jobs/{id}/events", get(events::events), "watchJob", "Watch a job.")
+            .params(&[Param::Header("Last-Event-ID", "Go on behind this event.")])
+            .answers(&[
+                Answer(
+                    200,
+                    "Events `state`, `progress`, `stem` and `snapshot`, each with the job.",
+                    Some(("text/event-stream", "Text")),
+                ),
+                Answer(204, "The job has ended, and all of it was told.", None),
+            ]),
+    ]
+}
+
+fn files_entries() -> Vec<Entry> {
+    vec![
+        Entry::new(Method::GET, "/v2/jobs/{id}/stems/{stem}", get(stems::stem), "getStem", "Fetch a result.")
+            .params(&[
+                Param::Query("redirect", "`1`: lead to the store, where it has addresses of its own."),
+                Param::Header("Range", "A part of the file."),
+                Param::Header("If-Range", "Only if the file has this entity tag."),
+            ])
+            .answers(&[
+                Answer(200, "The file.", FILE),
+                Answer(206, "A part of it.", FILE),
+                Answer(302, "It is at the store.", None),
+            ]),
+        Entry::new(
+            Method::GET,
+            "/v2/jobs/{id}/stems/{stem}/peaks",
+            get(peaks::peaks),
+            "getPeaks",
+            "Lowest and highest samples, to draw a waveform.",
+        )
+        .params(&[Param::Query("points", "Parts of the song, at most 10000."), PREFER])
+        .answers(&[
+            Answer(200, "The peaks.", Some((JSON, "Peaks"))),
+            Answer(202, "The job that makes them.", JOB),
+        ]),
+        Entry::new(
+            Method::GET,
+            "/v2/jobs/{id}/stems.zip",
+            get(stems::archive),
+            "getArchive",
+            "Fetch all results.",
+        )
+        .answers(&[
+            Answer(200, "The archive.", Some(("application/zip", "File"))),
+            Answer(409, "The job has not succeeded.", Some(("application/problem+json", "Problem"))),
+        ]),
+        Entry::new(Method::GET, "/v2/jobs/{id}/mix", get(derived::mix), "getMix", "Fetch a mix of stems.")
+            .params(&[
+                Param::Query("gains", "What is mixed, as `stem:gain,stem:gain`."),
+                Param::Query("format", "`mp3`, `wav` or `flac`; the job's where it is missing."),
+                PREFER,
+            ])
+            .answers(&[Answer(200, "The file.", FILE), Answer(202, "The job that makes it.", JOB)]),
+        Entry::new(
+            Method::POST,
+            "/v2/uploads",
+            post(uploads::create),
+            "createUpload",
+            "Ask where to send a song.",
+        )
+        .answers(&[Answer(201, "Where to send it.", Some((JSON, "Upload")))]),
+        Entry::new(
+            Method::PUT,
+            "/v2/uploads/{upload}",
+            put(uploads::put),
+            "putUpload",
+            "Send a song, where the store has no addresses of its own.",
+        )
+        .body(&[("application/octet-stream", "File")])
+        .answers(&[Answer(204, "It is there.", None)]),
+    ]
+}
+
+fn other_entries() -> Vec<Entry> {
+    vec![
+        Entry::new(Method::GET, "/v2/models", get(models::models), "listModels", "List the networks.")
+            .answers(&[Answer(200, "The networks and their stems.", Some((JSON, "Models")))]),
+        Entry::new(Method::GET, "/v2/limits", get(models::limits), "getLimits", "Tell how much is taken.")
+            .answers(&[Answer(200, "The limits.", ANY)]),
+        Entry::new(
+            Method::POST,
+            "/v2/reset",
+            post(operations::reset),
+            "reset",
+            "Remove everything. For operators.",
+        )
+        .answers(&[Answer(200, "The number of the reset.", ANY)]),
+        Entry::new(
+            Method::GET,
+            "/v2/operations/depth",
+            get(operations::depth),
+            "getDepth",
+            "Tell how much waits. For operators.",
+        )
+        .answers(&[Answer(200, "How much of what.", Some((JSON, "Depth")))]),
+        Entry::new(
+            Method::GET,
+            "/v2/operations/dead",
+            get(operations::dead),
+            "listDead",
+            "List what was given up. For operators.",
+        )
+        .params(&[Param::Query("limit", "Entries, at most 1000.")])
+        .answers(&[Answer(200, "The latest first.", ANY)]),
+        Entry::new(
+            Method::DELETE,
+            "/v2/operations/dead/{id}",
+            delete(operations::bury),
+            "buryDead",
+            "Take an entry off the list. For operators.",
+        )
+        .answers(&[Answer(204, "It is off the list.", None)]),
+        Entry::new(
+            Method::POST,
+            "/v2/operations/dead/{id}/redrive",
+            post(operations::revive),
+            "redriveDead",
+            "Do the work of a dead job anew. For operators.",
+        )
+        .answers(&[Answer(202, "The new job.", JOB)]),
+        Entry::new(Method::GET, "/openapi.json", get(page::document), "getDocument", "This document.")
+            .answers(&[Answer(200, "The document.", ANY)]),
+        Entry::new(Method::GET, "/docs", get(page::docs), "getDocs", "A page for this document.")
+            .answers(&[Answer(200, "The page.", Some(("text/html", "Text")))]),
+        Entry::new(Method::GET, "/", get(page::home), "getHome", "A page that names the interfaces.")
+            .answers(&[Answer(200, "The page.", Some(("text/html", "Text")))]),
+        Entry::new(Method::POST, "/", post(page::hello), "postHome", "Say that the server is there.")
+            .answers(&[Answer(200, "It is.", ANY)]),
+    ]
+}
+
+fn older_entries() -> Vec<Entry> {
+    const REMOVED: &[Answer] = &[Answer(200, "It is not there, now or as before.", ANY)];
+    vec![
+        Entry::new(Method::POST, "/apiv1/separate", post(apiv1::separate), "oldSeparate", "Separate a song.")
+            .body(&[(JSON, "OldSeparate")])
+            .answers(&[Answer(200, "The song's hash.", Some((JSON, "OldSeparated")))]),
+        Entry::new(Method::GET, "/apiv1/queue", get(apiv1::queue), "oldQueue", "List songs that wait.")
+            .answers(&[Answer(200, "Their hashes.", Some((JSON, "OldQueue")))]),
+        Entry::new(Method::GET, "/apiv1/queue/", get(apiv1::queue), "oldQueueSlash", "List songs that wait.")
+            .answers(&[Answer(200, "Their hashes.", Some((JSON, "OldQueue")))]),
+        Entry::new(
+            Method::GET,
+            "/apiv1/track/{song}/{track}",
+            get(apiv1::track),
+            "oldTrack",
+            "Fetch a track.",
+        )
+        .answers(&[Answer(200, "The file.", Some(("audio/mpeg", "File")))]),
+        Entry::new(
+            Method::GET,
+            "/apiv1/remove/{song}/{track}",
+            get(apiv1::remove),
+            "oldRemoveGet",
+            "Remove a track.",
+        )
+        .answers(REMOVED),
+        Entry::new(
+            Method::DELETE,
+            "/apiv1/remove/{song}/{track}",
+            delete(apiv1::remove),
+            "oldRemove",
+            "Remove a track.",
+        )
+        .answers(REMOVED),
+    ]
+}

@@ -1,0 +1,61 @@
+//! The server with everything around it, for the binary and for programs that have it inside.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use common::admin;
+use common::ledger::Ledger;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Keys;
+use crate::callback::{Callbacks, Guard, Secret, System};
+use crate::config::{AuthMode, Config};
+use crate::{App, background};
+
+/// Serves until `stop`: the interface, health and figures on their own port, sweeps and notifications.
+///
+/// # Errors
+/// Where a setting cannot be used or a port is taken.
+pub async fn run(
+    config: Config,
+    ledger: Ledger,
+    figures: Option<PrometheusHandle>,
+    stop: CancellationToken,
+) -> Result<()> {
+    let (keys, callbacks) = (keys(&config)?, callbacks(&config)?);
+    let listener = bind(config.address, config.port).await?;
+    let admin_listener = bind(config.address, config.admin_port).await?;
+    let app = App::new(ledger, config, keys, callbacks, stop.clone());
+    background::start(&app);
+    let routes = admin::router(Arc::new(background::Ready(app.clone())), figures);
+    tokio::spawn(admin::serve(admin_listener, routes, CancellationToken::new()));
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    crate::serve(listener, app, stop).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn keys(config: &Config) -> Result<Keys> {
+    let auth = &config.auth;
+    let keys = Keys::load(auth.key_file.as_deref(), auth.keys.as_deref()).map_err(anyhow::Error::msg)?;
+    if keys.is_empty() && [auth.auth, auth.auth_old].contains(&AuthMode::Key) {
+        bail!("a key is wanted, but none is known: name a file with --key-file");
+    }
+    Ok(keys)
+}
+
+fn callbacks(config: &Config) -> Result<Callbacks> {
+    let args = &config.callbacks;
+    let guard = Guard { allow: args.callback_allow.clone(), http: args.callback_http };
+    let secret =
+        args.callback_secret.as_deref().map(Secret::parse).transpose().map_err(anyhow::Error::msg)?;
+    Ok(Callbacks::new(guard, secret, Arc::new(System)))
+}
+
+async fn bind(address: std::net::IpAddr, port: u16) -> Result<TcpListener> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address).await.with_context(|| format!("nothing can listen on {address}"))
+}

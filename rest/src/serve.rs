@@ -1,0 +1,175 @@
+//! Connections: how many, how slow, and how they end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service as _;
+
+use crate::request::Peer;
+use crate::routes;
+use crate::state::App;
+
+/// Bytes of a connection that are read ahead: the headers of a request fit.
+const READ_AHEAD: usize = 64 << 10;
+
+/// Answers on `listener` until `stop`; then waits for what is under way, at most as long as the settings say.
+///
+/// # Errors
+/// None for now; faults of single connections are logged.
+pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
+    let router = routes::router(&app);
+    let places = Arc::new(Semaphore::new(app.config.limits.connections));
+    let connections = TaskTracker::new();
+    loop {
+        // A place first: what does not fit waits in the system's queue.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = stop.cancelled() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                stream.set_nodelay(true).ok();
+                let connection =
+                    connection(stream, Peer(peer.ip().to_canonical()), &app, router.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: others have to end first.
+                tracing::warn!(%error, "no connection can be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    connections.close();
+    app.tasks.close();
+    let all = async {
+        connections.wait().await;
+        app.tasks.wait().await;
+    };
+    if tokio::time::timeout(app.config.shutdown, all).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections are cut off");
+    }
+    Ok(())
+}
+
+fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    app: &App,
+    router: Router,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let limits = &app.config.limits;
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().call(request.map(Body::new))
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_buf_size(READ_AHEAD)
+        .serve_connection(TokioIo::new(Reader::new(stream, limits.idle)), service);
+    async move {
+        tokio::pin!(served);
+        tokio::select! {
+            ended = served.as_mut() => return said(ended),
+            () = stop.cancelled() => served.as_mut().graceful_shutdown(),
+        }
+        said(served.await);
+    }
+}
+
+fn said(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+/// A connection whose other end has to take what is sent to it.
+struct Reader {
+    stream: TcpStream,
+    idle: Duration,
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Reader {
+    fn new(stream: TcpStream, idle: Duration) -> Self {
+        Self { stream, idle, stuck: None }
+    }
+
+    /// Counts the time in which nothing could be written.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.stuck = None;
+            return poll;
+        }
+        let until = Instant::now() + self.idle;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        match stuck.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Reader {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(cx, poll)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.watch(cx, poll)
+    }
+}

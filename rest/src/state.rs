@@ -1,0 +1,90 @@
+//! What all handlers share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::ObjectKey;
+use common::ledger::Ledger;
+use common::storage::{Signed, StoreError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Keys;
+use crate::callback::Callbacks;
+use crate::config::Config;
+use crate::limits::{Admission, Rate};
+
+/// The server without its sockets; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Inner>);
+
+/// What is in it.
+#[derive(Debug)]
+pub struct Inner {
+    /// Jobs and objects.
+    pub ledger: Ledger,
+    /// Settings.
+    pub config: Config,
+    /// Who may ask.
+    pub keys: Keys,
+    /// How often.
+    pub rate: Rate,
+    /// How much.
+    pub(crate) admission: Admission,
+    /// Who is told.
+    pub callbacks: Callbacks,
+    /// Cancelled when the server stops.
+    pub stop: CancellationToken,
+    /// What goes on behind answers.
+    pub tasks: TaskTracker,
+}
+
+impl App {
+    /// A server over a ledger.
+    #[must_use]
+    pub fn new(
+        ledger: Ledger,
+        config: Config,
+        keys: Keys,
+        callbacks: Callbacks,
+        stop: CancellationToken,
+    ) -> Self {
+        let rate = Rate::new(config.limits.rate, config.limits.burst);
+        let admission = Admission::new(&config.limits);
+        Self(Arc::new(Inner {
+            ledger,
+            config,
+            keys,
+            rate,
+            admission,
+            callbacks,
+            stop,
+            tasks: TaskTracker::new(),
+        }))
+    }
+}
+
+impl App {
+    /// An address at the store itself, as clients outside reach it; none where it has none for them.
+    pub(crate) async fn sign(
+        &self,
+        key: &ObjectKey,
+        what: Signed,
+        valid: Duration,
+        file_name: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        if self.config.store.s3_public_endpoint.is_none() {
+            return Ok(None);
+        }
+        self.ledger.store().sign(key, what, valid, file_name).await
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

@@ -1,0 +1,164 @@
+//! The part of an upload that says what it is: its beginning, and the beginning of its audio where a large tag
+//! stands in front of it.
+
+use super::sparse::Sparse;
+use crate::error::{Code, Problem};
+
+/// Bytes of the beginning that are kept, for tags.
+const BEGINNING_BYTES: usize = 1 << 20;
+
+/// Bytes of the audio that are kept where it begins later.
+const AUDIO_BYTES: usize = 1 << 17;
+
+/// Tags that may be stacked in front of the audio, as the room `tags` has it.
+const MAX_STACKED: usize = 4;
+
+/// Length of an upload whose end is not known yet.
+const SUPPOSED_LEN: u64 = 1 << 40;
+
+/// Collects it from a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    len: u64,
+    beginning: Vec<u8>,
+    /// Where the next tag or the audio begins, and its first bytes.
+    next: u64,
+    first: Vec<u8>,
+    tags: Vec<(u64, Vec<u8>)>,
+    audio_known: bool,
+    looked: bool,
+}
+
+impl Head {
+    /// Takes the next bytes; gives whether it is time for a [`Head::look`].
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
+        let room = BEGINNING_BYTES - self.beginning.len();
+        self.beginning.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        let mut from = self.len;
+        let mut rest = bytes;
+        self.len += bytes.len() as u64;
+        while !rest.is_empty() {
+            let end = from + rest.len() as u64;
+            let wanted = self.next + self.first.len() as u64;
+            let most = if self.audio_known { AUDIO_BYTES } else { 10 };
+            if wanted >= end || self.first.len() >= most {
+                break;
+            }
+            let skip = (wanted - from) as usize;
+            let take = (rest.len() - skip).min(most - self.first.len());
+            self.first.extend_from_slice(&rest[skip..skip + take]);
+            (from, rest) = (from + (skip + take) as u64, &rest[skip + take..]);
+            if !self.audio_known && self.first.len() == 10 {
+                self.tag_or_audio();
+            }
+        }
+        let full = self.beginning.len() == BEGINNING_BYTES && self.first.len() == AUDIO_BYTES;
+        full && !std::mem::replace(&mut self.looked, true)
+    }
+
+    /// Ten bytes are there: a tag to be passed over, or the audio.
+    fn tag_or_audio(&mut self) {
+        let first = &self.first;
+        let is_tag =
+            first.starts_with(b"ID3") && first[3] != 0xff && first[6..].iter().all(|byte| byte & 0x80 == 0);
+        if !is_tag || self.tags.len() == MAX_STACKED {
+            self.audio_known = true;
+            return;
+        }
+        let body = first[6..].iter().fold(0u64, |size, byte| size << 7 | u64::from(*byte));
+        let footer = if first[5] & 0x10 == 0 { 0 } else { 10 };
+        let next = self.next + 10 + body + footer;
+        self.tags.push((self.next, std::mem::take(&mut self.first)));
+        self.next = next;
+    }
+
+    /// Whether this can become a song, before its end is there.
+    pub(crate) fn look(self) -> Result<Self, Problem> {
+        let len = self.len;
+        let mut file = self.into_file(SUPPOSED_LEN);
+        tags::sniff(&mut file).map_err(not_audio)?;
+        Ok(Self::from_file(file, len))
+    }
+
+    /// The upload as far as it is known, with its end.
+    pub(crate) fn file(self) -> Sparse {
+        let len = self.len;
+        self.into_file(len)
+    }
+
+    fn into_file(self, len: u64) -> Sparse {
+        let mut parts = vec![(0, self.beginning), (self.next, self.first)];
+        parts.extend(self.tags);
+        Sparse { len, parts, at: 0 }
+    }
+
+    /// Everything was collected: what follows is only counted.
+    fn from_file(file: Sparse, len: u64) -> Self {
+        let mut parts = file.parts.into_iter();
+        let (_, beginning) = parts.next().unwrap_or_default();
+        let (next, first) = parts.next().unwrap_or_default();
+        Self { len, beginning, next, first, tags: parts.collect(), audio_known: true, looked: true }
+    }
+}
+
+/// What the sniffer says, for clients.
+pub(crate) fn not_audio(error: tags::Error) -> Problem {
+    match error {
+        tags::Error::Empty => Problem::new(Code::Empty, "the upload is empty"),
+        other => Problem::new(Code::NotAudio, other.to_string().replace("the file", "the upload")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(bytes: &[u8], cut: usize) -> Head {
+        let mut head = Head::default();
+        for piece in bytes.chunks(cut) {
+            if head.push(piece) {
+                head = head.look().unwrap();
+            }
+        }
+        head
+    }
+
+    fn mp3(frames: usize) -> Vec<u8> {
+        let mut frame = vec![0; 417];
+        frame[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0x64]);
+        frame.repeat(frames)
+    }
+
+    fn tag(body: usize) -> Vec<u8> {
+        let size = [21, 14, 7, 0].map(|shift| (body >> shift & 0x7f) as u8);
+        [b"ID3\x04\0\0".as_slice(), &size, &vec![0xaa; body]].concat()
+    }
+
+    #[test]
+    fn a_song_behind_large_tags_is_recognised_however_it_is_cut() {
+        for sizes in [&[][..], &[10], &[3 << 20], &[2 << 20, 0, 5]] {
+            let song: Vec<u8> = sizes.iter().flat_map(|size| tag(*size)).chain(mp3(5000)).collect();
+            for cut in [7919, 65_536, song.len()] {
+                let mut file = head(&song, cut).file();
+                assert_eq!(file.len, song.len() as u64);
+                assert_eq!(
+                    tags::sniff(&mut file).unwrap().container,
+                    tags::Container::Mp3,
+                    "{sizes:?} {cut}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_song_is_known_long_before_its_end() {
+        let mut head = Head::default();
+        let text = b"no song at all ".repeat(1000);
+        let mut pushed = 0;
+        while !head.push(&text) {
+            pushed += text.len();
+        }
+        assert!(pushed <= BEGINNING_BYTES);
+        assert_eq!(head.look().unwrap_err().code(), Code::NotAudio);
+    }
+}

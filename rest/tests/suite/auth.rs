@@ -1,0 +1,127 @@
+//! Keys, tenants, operators, rates.
+
+use axum::body::Body;
+use axum::http::Method;
+use base64::Engine as _;
+use serde_json::json;
+
+use crate::support::{Server, hex, song};
+
+fn keys() -> String {
+    format!("{} one operator\n{} two # no\n", hex(b"key-one"), hex(b"key-two")).replace(" # no", "")
+}
+
+const ONE: [(&str, &str); 2] = [("authorization", "Bearer key-one"), ("content-type", "audio/mpeg")];
+const TWO: [(&str, &str); 2] = [("x-api-key", "key-two"), ("content-type", "audio/mpeg")];
+
+#[tokio::test]
+async fn without_a_known_key_there_is_nothing() {
+    let server = Server::with_keys(&["--auth", "key"], &keys());
+    for headers in [
+        &[][..],
+        &[("authorization", "Bearer x")],
+        &[("authorization", "Basic key-one")],
+        &[("x-api-key", "")],
+    ] {
+        let answer = server.call(Method::GET, "/v2/jobs", headers, Body::empty()).await.is(401);
+        assert_eq!(
+            (answer.header("www-authenticate"), answer.json()["code"].as_str()),
+            ("Bearer", Some("unauthorized"))
+        );
+    }
+    server.call(Method::GET, "/v2/jobs", &ONE, Body::empty()).await.is(200);
+    server.get("/apiv1/queue").await.is(200);
+    let closed = Server::with_keys(&["--auth-old", "key"], &keys());
+    closed.get("/apiv1/queue").await.is(401);
+    closed.get("/v2/jobs").await.is(200);
+}
+
+#[tokio::test]
+async fn what_is_another_tenants_does_not_exist() {
+    let server = Server::with_keys(&["--auth", "key"], &keys());
+    let path =
+        server.call(Method::POST, "/v2/jobs", &ONE, song(1)).await.is(202).header("location").to_owned();
+    let other =
+        server.call(Method::POST, "/v2/jobs", &TWO, song(1)).await.is(202).header("location").to_owned();
+    assert_ne!(path, other, "work of two tenants is never the same");
+    server.work().await;
+    for suffix in ["", "/stems/vocals", "/stems.zip", "/events", "/mix?gains=bass", "/stems/bass/peaks"] {
+        server.call(Method::GET, &format!("{path}{suffix}"), &TWO, Body::empty()).await.is(404);
+    }
+    server.call(Method::POST, &format!("{path}/cancel"), &TWO, Body::empty()).await.is(404);
+    server.call(Method::DELETE, &path, &TWO, Body::empty()).await.is(404);
+    server.call(Method::GET, &path, &ONE, Body::empty()).await.is(200);
+    for query in ["", "?state=succeeded"] {
+        let list = server.call(Method::GET, &format!("/v2/jobs{query}"), &TWO, Body::empty()).await.json();
+        assert_eq!(list["jobs"].as_array().unwrap().len(), 1);
+        assert!(other.ends_with(list["jobs"][0]["id"].as_str().unwrap()));
+    }
+    server.call(Method::POST, "/v2/jobs", &TWO, song(2)).await.is(202);
+    let queued = server.call(Method::GET, "/v2/jobs?state=queued", &ONE, Body::empty()).await.json();
+    assert_eq!(queued["jobs"], json!([]));
+}
+
+#[tokio::test]
+async fn the_older_contract_shows_a_tenant_its_own_tracks() {
+    let server = Server::with_keys(&["--auth-old", "key"], &keys());
+    let body = json!({ "mp3": base64::engine::general_purpose::STANDARD.encode(song(1)) }).to_string();
+    server.call(Method::POST, "/apiv1/separate", &ONE, body).await.is(200);
+    let queue = async |headers| server.call(Method::GET, "/apiv1/queue", headers, Body::empty()).await.json();
+    assert_eq!(queue(&ONE).await["queue"], json!([hex(&song(1))]));
+    assert_eq!(queue(&TWO).await["queue"], json!([]));
+    server.work().await;
+    let track = format!("/apiv1/track/{}/bass", hex(&song(1)));
+    server.call(Method::GET, &track, &ONE, Body::empty()).await.is(200);
+    server.call(Method::GET, &track, &TWO, Body::empty()).await.is(404);
+    let remove = track.replace("track", "remove");
+    server.call(Method::GET, &remove, &TWO, Body::empty()).await.is(200);
+    server.call(Method::GET, &track, &ONE, Body::empty()).await.is(200);
+    server.call(Method::GET, &remove, &ONE, Body::empty()).await.is(200);
+    server.call(Method::GET, &track, &ONE, Body::empty()).await.is(404);
+    server.call(Method::GET, &track.replace("bass", "drums"), &ONE, Body::empty()).await.is(200);
+}
+
+#[tokio::test]
+async fn only_operators_operate() {
+    let server = Server::with_keys(&["--auth", "key"], &keys());
+    for path in ["/v2/operations/depth", "/v2/operations/dead"] {
+        server.call(Method::GET, path, &TWO, Body::empty()).await.is(403);
+        server.call(Method::GET, path, &ONE, Body::empty()).await.is(200);
+    }
+    server.call(Method::POST, "/v2/reset", &TWO, Body::empty()).await.is(403);
+}
+
+#[tokio::test]
+async fn a_flood_is_429_with_the_time_to_wait() {
+    let server = Server::with(&["--rate", "1", "--burst", "3"]);
+    for _ in 0..3 {
+        server.get("/v2/models").await.is(200);
+    }
+    let answer = server.get("/v2/models").await.is(429);
+    assert_eq!((answer.header("retry-after"), answer.json()["code"].as_str()), ("1", Some("rate_limited")));
+    assert!(server.get("/apiv1/queue").await.is(429).json()["error"].is_string());
+}
+
+#[tokio::test]
+async fn a_tenant_has_a_quota_of_jobs() {
+    let server = Server::with(&["--jobs-of-tenant", "1"]);
+    server.submit("", song(1)).await.is(202);
+    let answer = server.submit("", song(2)).await.is(429);
+    assert_eq!(answer.json()["code"], "tenant_full");
+    assert!(!answer.header("retry-after").is_empty());
+    server.submit("", song(1)).await.is(200);
+}
+
+#[test]
+fn keys_are_read_from_text_and_nothing_else_is_one() {
+    use rest::auth::Keys;
+    let keys = Keys::parse(&format!("# mine\n\n{} label_7;{} ops operator", hex(b"a"), hex(b"b"))).unwrap();
+    assert_eq!(keys.find("a").unwrap().tenant.as_str(), "label_7");
+    assert!(keys.find("b").unwrap().operator && keys.find("c").is_none() && keys.find("").is_none());
+    for bad in
+        ["x", "x y", &format!("{} A", hex(b"a")), &format!("{} a b", hex(b"a")), &hex(b"a").to_uppercase()]
+    {
+        let error = Keys::parse(bad).unwrap_err();
+        assert!(!error.contains(&hex(b"a")), "what is in the file is not told");
+    }
+}

@@ -1,0 +1,116 @@
+//! Paths and bodies of people who mean no good.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use common::Bucket;
+
+use crate::support::{Server, song};
+
+/// A thousand ways out of a folder.
+fn traversals() -> Vec<String> {
+    let up = [
+        "..",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "%252e%252e",
+        "..%00",
+        "..;",
+        "%c0%ae%c0%ae",
+        "....",
+        "%ff",
+        "..%5c",
+        "\u{2025}",
+    ];
+    let slash = ["/", "%2f", "%2F", "%5c", "%252f", "//", "/./", "%c0%af"];
+    let end = [
+        "etc/passwd",
+        "queue",
+        "jobs",
+        "",
+        "%00",
+        ".mp3",
+        "pending/x",
+        "manifest.json",
+        "a%0d%0ab",
+        "vocals.json",
+    ];
+    let mut all = Vec::new();
+    for up in up {
+        for slash in slash {
+            for end in end {
+                all.push(format!("{up}{slash}{end}"));
+                all.push(format!("{up}{slash}{up}{slash}{end}"));
+            }
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn no_path_leads_out() {
+    let server = Server::new();
+    let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
+    server.work().await;
+    let before = [Bucket::Queue, Bucket::Output].map(|bucket| server.store.paths(bucket, ""));
+    let mut tried = 0;
+    for text in traversals() {
+        for base in
+            ["/v2/jobs/".to_owned(), format!("{path}/stems/"), "/apiv1/track/".to_owned(), "/".to_owned()]
+        {
+            for method in [Method::GET, Method::DELETE] {
+                let uri: String = format!("{base}{text}")
+                    .chars()
+                    .map(|c| if c.is_ascii() { c.to_string() } else { "%E2%80%A5".to_owned() })
+                    .collect();
+                let Ok(request) = Request::builder().method(method).uri(&uri).body(Body::empty()) else {
+                    continue;
+                };
+                let answer = server.send(request).await;
+                tried += 1;
+                assert!(matches!(answer.status.as_u16(), 404 | 405), "{uri}: {}", answer.status);
+            }
+        }
+    }
+    assert!(tried > 10_000, "{tried}");
+    assert_eq!(before, [Bucket::Queue, Bucket::Output].map(|bucket| server.store.paths(bucket, "")));
+}
+
+#[tokio::test]
+async fn strange_names_are_404() {
+    let server = Server::new();
+    let hash = "ab".repeat(32);
+    let upper = hash.to_uppercase();
+    for path in [
+        format!("/apiv1/track/{upper}/bass"),
+        format!("/apiv1/track/{hash}/manifest"),
+        format!("/apiv1/track/{hash}/bass.mp3.mp3"),
+        format!("/apiv1/track/{hash}/BASS"),
+        format!("/apiv1/track/{}/bass", &hash[1..]),
+        "/v2/jobs/0-x".to_owned(),
+        format!("/v2/jobs/00-{}", &hash[..32]),
+        format!("/v2/jobs/0-{}", &upper[..32]),
+        "/v2/jobs/%20".to_owned(),
+        "/v2/jobs/".to_owned(),
+        format!("/v2/uploads/{}", &hash[..32]),
+    ] {
+        let status = server.get(&path).await.status.as_u16();
+        assert!(matches!(status, 404 | 405), "{path}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_protect() {
+    let server = Server::new();
+    for path in ["/", "/docs", "/v2/models", "/v2/jobs/x", "/apiv1/queue"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        assert!(answer.headers.get("access-control-allow-origin").is_none(), "{path}");
+    }
+    let open = Server::with(&["--cors", "https://a.example"]);
+    for (origin, allowed) in [("https://a.example", "https://a.example"), ("https://b.example", "")] {
+        let answer = open.call(Method::GET, "/v2/models", &[("origin", origin)], Body::empty()).await;
+        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+    }
+}

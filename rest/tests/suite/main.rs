@@ -1,0 +1,16 @@
+//! The interface as clients meet it, over a queue and a store in memory and a worker that only pretends.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod apiv1;
+mod auth;
+mod callbacks;
+mod document;
+mod events;
+mod files;
+mod hostile;
+mod idempotency;
+mod jobs;
+mod operations;
+mod store;
+mod support;
+mod uploads;

@@ -1,0 +1,76 @@
+//! Running the service.
+
+use axum::body::Body;
+use axum::http::Method;
+use common::Bucket;
+use common::queue::{Claimant, Failure, Queue as _, TaskKind, Token};
+use serde_json::json;
+
+use crate::support::{Server, song};
+
+#[tokio::test]
+async fn the_work_of_a_dead_job_is_done_anew() {
+    let server = Server::new();
+    let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
+    let kinds = vec![TaskKind::Plan];
+    let claimant = Claimant { worker: "w".to_owned(), fingerprint: String::new(), kinds };
+    let token = Token::draw();
+    let claim = server.queue.claim(&claimant, token).await.unwrap().unwrap();
+    server.queue.fail(claim.task, token, Failure::Permanent, "no disk").await.unwrap();
+    let dead = server.get("/v2/operations/dead").await.is(200).json();
+    assert_eq!(dead["dead"][0]["reason"], "no disk");
+    let id = dead["dead"][0]["job"].as_str().unwrap().to_owned();
+    let answer = server.post(&format!("/v2/operations/dead/{id}/redrive")).await.is(202);
+    assert_ne!(answer.header("location"), path);
+    assert_eq!(server.get("/v2/operations/dead").await.json()["dead"], json!([]));
+    assert_eq!(server.work().await, 1);
+    assert_eq!(server.get(answer.header("location")).await.json()["state"], "succeeded");
+    assert_eq!(server.get(&path).await.json()["state"], "failed");
+    server.post("/v2/operations/dead/x/redrive").await.is(404);
+}
+
+#[tokio::test]
+async fn a_reset_leaves_nothing_and_new_songs_are_taken() {
+    let server = Server::new();
+    let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
+    server.work().await;
+    server.submit("", song(2)).await.is(202);
+    for headers in [[("origin", "https://evil.example")], [("sec-fetch-site", "cross-site")]] {
+        server.call(Method::POST, "/v2/reset", &headers, Body::empty()).await.is(403);
+    }
+    assert_eq!(server.post("/v2/reset").await.is(200).json()["epoch"], 1);
+    server.get(&path).await.is(404);
+    assert_eq!(server.get("/v2/jobs").await.json()["jobs"], json!([]));
+    assert_eq!(server.work().await, 0);
+    assert_eq!(server.store.paths(Bucket::Queue, ""), ["epoch/0000000001"]);
+    server.submit("", song(1)).await.is(202);
+    assert_eq!(server.work().await, 1);
+}
+
+#[tokio::test]
+async fn depth_and_limits_are_told() {
+    let server = Server::new();
+    server.submit("", song(1)).await.is(202);
+    let depth = server.get("/v2/operations/depth").await.is(200).json();
+    assert_eq!((&depth["jobs"], &depth["ready"]), (&json!(1), &json!(1)));
+    assert!(depth["cost_ms"].as_u64().unwrap() > 2000);
+    assert_eq!(server.get("/v2/limits").await.is(200).json()["upload_bytes"], 200 << 20);
+    let models = server.get("/v2/models").await.is(200).json();
+    assert_eq!(models["models"][2]["stems"].as_array().unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn health_is_told_on_its_own_port() {
+    use common::admin::{Health as _, router};
+    use tower::ServiceExt as _;
+    let server = Server::new();
+    let ready = rest::background::Ready(server.app.clone());
+    ready.ready().await.unwrap();
+    server.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(ready.ready().await.is_err());
+    let routes = router(std::sync::Arc::new(ready), None);
+    for (path, status) in [("/healthz", 200), ("/readyz", 503), ("/metrics", 200)] {
+        let request = axum::http::Request::get(path).body(Body::empty()).unwrap();
+        assert_eq!(routes.clone().oneshot(request).await.unwrap().status().as_u16(), status, "{path}");
+    }
+}

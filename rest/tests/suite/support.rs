@@ -1,0 +1,290 @@
+//! A server with everything around it, and a client.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use bytes::Bytes;
+use clap::Parser as _;
+use common::StemName;
+use common::job::{Ending, Format, Record, ResultFile};
+use common::ledger::{Keep, Ledger};
+use common::queue::memory::MemoryQueue;
+use common::queue::{Claimant, Clock, Outcome, Queue as _, Rules, TaskKind, Token};
+use common::storage::{Store, Write};
+use rest::auth::Keys;
+use rest::callback::{Callbacks, Guard, Network, Resolver, Secret};
+use rest::{App, Config};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::store::MemoryStore;
+
+/// Names that tests know, and where connections really go.
+#[derive(Debug, Default)]
+pub(crate) struct FakeNetwork {
+    /// Answers for each name, one after the other; the last one stays.
+    pub(crate) names: Mutex<HashMap<String, Vec<Vec<IpAddr>>>>,
+    /// Where every connection ends, whatever address was asked for.
+    pub(crate) sink: Mutex<Option<SocketAddr>>,
+    /// Addresses that were connected to.
+    pub(crate) connected: Mutex<Vec<SocketAddr>>,
+    /// Names that were resolved.
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+#[async_trait::async_trait]
+impl Resolver for FakeNetwork {
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        self.asked.lock().unwrap().push(host.to_owned());
+        let mut names = self.names.lock().unwrap();
+        let answers = names.get_mut(host).ok_or(io::ErrorKind::NotFound)?;
+        Ok(if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() })
+    }
+}
+
+#[async_trait::async_trait]
+impl Network for FakeNetwork {
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        self.connected.lock().unwrap().push(address);
+        let sink = *self.sink.lock().unwrap();
+        TcpStream::connect(sink.ok_or(io::ErrorKind::ConnectionRefused)?).await
+    }
+}
+
+/// A server without sockets.
+pub(crate) struct Server {
+    pub(crate) app: App,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) network: Arc<FakeNetwork>,
+    router: axum::Router,
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
+        self
+    }
+}
+
+impl Server {
+    pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings as on a command line.
+    pub(crate) fn with(args: &[&str]) -> Self {
+        Self::with_keys(args, "")
+    }
+
+    pub(crate) fn with_keys(args: &[&str], keys: &str) -> Self {
+        let config = Config::parse_from([&["rest", "--rate", "0"], args].concat());
+        let store = Arc::new(MemoryStore::default());
+        let queue = Arc::new(MemoryQueue::new(Rules::default(), Clock::Own));
+        let network = Arc::new(FakeNetwork::default());
+        let guard =
+            Guard { allow: config.callbacks.callback_allow.clone(), http: config.callbacks.callback_http };
+        let secret = config.callbacks.callback_secret.as_deref().map(|text| Secret::parse(text).unwrap());
+        let keep = Keep { results: config.keep_results, ..Keep::default() };
+        let ledger = Ledger::new(store.clone(), queue.clone(), keep);
+        let callbacks = Callbacks::new(guard, secret, network.clone());
+        let app = App::new(ledger, config, Keys::parse(keys).unwrap(), callbacks, CancellationToken::new());
+        let router = rest::app(&app);
+        Self { app, store, queue, network, router }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.open(request).await;
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn open(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Answer {
+        self.call(Method::POST, path, &[], Body::empty()).await
+    }
+
+    /// Sends a song to the native interface.
+    pub(crate) async fn submit(&self, query: &str, song: Vec<u8>) -> Answer {
+        self.call(Method::POST, &format!("/v2/jobs{query}"), &[("content-type", "audio/mpeg")], song).await
+    }
+
+    /// Sends a song to the older interface.
+    pub(crate) async fn separate(&self, body: &Value) -> Answer {
+        self.call(Method::POST, "/apiv1/separate", &[("content-type", "application/json")], body.to_string())
+            .await
+    }
+
+    /// Works until there is nothing to do; gives how many songs.
+    pub(crate) async fn work(&self) -> usize {
+        let claimant = Claimant {
+            worker: "fake".to_owned(),
+            fingerprint: String::new(),
+            kinds: vec![TaskKind::Merge, TaskKind::Derive, TaskKind::Span, TaskKind::Plan],
+        };
+        let mut songs = 0;
+        loop {
+            let token = Token::draw();
+            let Some(claim) = self.queue.claim(&claimant, token).await.unwrap() else { return songs };
+            let record = self.app.ledger.record(&claim.task.job).await.unwrap().unwrap();
+            let names = record.options.results(&rest::models::sources(&record.options.model).unwrap());
+            let mut results = Vec::new();
+            for (n, name) in names.iter().enumerate() {
+                results.push(self.result(&record, name).await);
+                self.queue.progress(claim.task, token, n as u32 + 1, names.len() as u32).await.unwrap();
+                self.queue.stem_ready(claim.task, token, name).await.unwrap();
+            }
+            self.app.ledger.finish(&record, Ending::Succeeded { results }).await.unwrap();
+            self.queue.complete(claim.task, token, &Outcome::Done).await.unwrap();
+            songs += 1;
+        }
+    }
+
+    /// Writes and commits one result.
+    pub(crate) async fn result(&self, record: &Record, name: &StemName) -> ResultFile {
+        let bytes = match record.options.format {
+            Format::Wav { .. } => wav(1000),
+            _ => format!("{name} of {} by {}\n", record.song, record.options.model).repeat(40).into_bytes(),
+        };
+        let result = ResultFile {
+            stem: name.clone(),
+            plan: 0,
+            frames: 1000,
+            rate_hz: 44_100,
+            size_bytes: bytes.len() as u64,
+            sha256: hex(&bytes),
+            gain: 1.0,
+        };
+        self.store.put(&Ledger::result_key(record, &result), bytes.into(), Write::Once).await.unwrap();
+        self.app.ledger.commit(record, &result).await.unwrap()
+    }
+
+    /// Waits until nothing goes on behind answers.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..500 {
+            if self.app.tasks.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("something goes on and on");
+    }
+
+    /// With sockets, until the server is dropped.
+    pub(crate) async fn listen(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(rest::serve(listener, self.app.clone(), self.app.stop.clone()));
+        address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.app.stop.cancel();
+    }
+}
+
+/// SHA-256 as text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    common::SongHash::new(Sha256::digest(bytes).into()).to_string()
+}
+
+/// An MP3 file, as far as anyone looks who does not decode; another one for each seed.
+pub(crate) fn song(seed: u8) -> Vec<u8> {
+    let mut frame = vec![seed; 417];
+    frame[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0x64]);
+    frame.repeat(100)
+}
+
+/// A song with a title and an artist.
+pub(crate) fn tagged(title: &str, artist: &str) -> Vec<u8> {
+    let frame = |name: &str, text: &str| {
+        let size = (text.len() as u32 + 1).to_be_bytes();
+        [name.as_bytes(), &size, &[0, 0, 3], text.as_bytes()].concat()
+    };
+    let body = [frame("TIT2", title), frame("TPE1", artist)].concat();
+    [b"ID3\x03\0\0\0\0\0".as_slice(), &[body.len() as u8], &body, &song(1)].concat()
+}
+
+/// A WAV file of 16 bits and two channels.
+fn wav(frames: u32) -> Vec<u8> {
+    let mut out =
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0\x44\xac\0\0\x10\xb1\x02\0\x04\0\x10\0data".to_vec();
+    out.extend((frames * 4).to_le_bytes());
+    for n in 0..frames * 2 {
+        out.extend((if n == 0 { i16::MIN } else { 16_384 }).to_le_bytes());
+    }
+    out
+}
+
+/// An event of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) id: Option<u64>,
+    pub(crate) name: String,
+    pub(crate) job: Value,
+}
+
+/// Events of a body.
+pub(crate) fn sent(body: &[u8]) -> Vec<Sent> {
+    let text = std::str::from_utf8(body).unwrap();
+    let field = |block: &str, name: &str| {
+        block.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
+    };
+    text.split("\n\n")
+        .filter_map(|block| {
+            Some(Sent {
+                id: field(block, "id").map(|id| id.parse().unwrap()),
+                name: field(block, "event")?,
+                job: serde_json::from_str(&field(block, "data")?).unwrap(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,159 @@
+//! Songs on their way in: large, slow, broken off, sent before their job.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Method;
+use bytes::Bytes;
+use common::Bucket;
+use common::storage::{Store as _, Write};
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::{Server, song};
+
+const RAW: [(&str, &str); 1] = [("content-type", "application/octet-stream")];
+
+#[tokio::test]
+async fn an_upload_before_its_job_is_read_back() {
+    let server = Server::new();
+    let upload = server.post("/v2/uploads").await.is(201).json();
+    let url = upload["url"].as_str().unwrap();
+    assert_eq!(url, format!("/v2/uploads/{}", upload["id"].as_str().unwrap()));
+    server.call(Method::PUT, url, &RAW, b"no song".to_vec()).await.is(422);
+    server.call(Method::PUT, url, &RAW, song(1)).await.is(204);
+    server.call(Method::PUT, url, &RAW, song(2)).await.is(409);
+    let body = json!({ "upload": upload["id"], "options": { "shifts": 1 } }).to_string();
+    let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+    let answer = server.call(Method::POST, "/v2/jobs", &headers, body.clone()).await.is(202);
+    assert_eq!(answer.json()["song"], crate::support::hex(&song(1)));
+    server.settle().await;
+    assert!(server.store.paths(Bucket::Queue, "incoming/").is_empty());
+    let again = server.call(Method::POST, "/v2/jobs", &headers, body.clone()).await.is(202);
+    assert_eq!(again.header("idempotent-replayed"), "true", "although the upload is gone");
+    server.call(Method::POST, "/v2/jobs", &headers[..1], body).await.is(404);
+    let known = json!({ "song": answer.json()["song"] }).to_string();
+    server.call(Method::POST, "/v2/jobs", &headers[..1], known).await.is(202);
+    let unknown = json!({ "song": crate::support::hex(b"x") }).to_string();
+    server.call(Method::POST, "/v2/jobs", &headers[..1], unknown).await.is(404);
+}
+
+#[tokio::test]
+async fn an_upload_at_the_store_is_signed() {
+    let server = Server::with(&["--upload-bytes", "100k", "--s3-public-endpoint", "http://store.test"]);
+    server.store.signs.store(true, Ordering::SeqCst);
+    let ask = async |bytes: Vec<u8>| {
+        let upload = server.post("/v2/uploads").await.is(201).json();
+        let id = upload["id"].as_str().unwrap();
+        assert_eq!(upload["url"], format!("http://store.test/incoming/{id}?Put&"));
+        let key = common::ObjectKey::incoming(uuid::Uuid::try_parse(id).unwrap());
+        server.store.put(&key, bytes.into(), Write::Replace).await.unwrap();
+        let body = json!({ "upload": id }).to_string();
+        server.call(Method::POST, "/v2/jobs", &[("content-type", "application/json")], body).await
+    };
+    ask(song(1)).await.is(202);
+    ask(b"no song".to_vec()).await.is(422);
+    ask(song(1).repeat(5)).await.is(413);
+}
+
+#[tokio::test]
+async fn too_large_is_413_in_every_form() {
+    let server = Server::with(&["--upload-bytes", "100k"]);
+    let endless =
+        || Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(song(1)))).take(500));
+    let answer = server.call(Method::POST, "/v2/jobs", &RAW, endless()).await.is(413);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("102400 bytes"));
+    server.call(Method::PUT, &format!("/v2/uploads/{}", "a".repeat(32)), &RAW, endless()).await.is(413);
+    server.settle().await;
+    assert!(server.store.paths(Bucket::Queue, "").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_song_is_refused_before_its_end() {
+    let server = Server::new();
+    let text =
+        stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from("no song ".repeat(8192)))).take(10_000);
+    server.call(Method::POST, "/v2/jobs", &RAW, Body::from_stream(text)).await.is(422);
+    assert!(server.store.streamed.load(Ordering::SeqCst) < 4 << 20);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_or_stands_still_leaves_nothing() {
+    let server = Server::with(&["--idle-time", "1", "--header-time", "1"]);
+    let address = server.listen().await;
+    let head =
+        "POST /v2/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: audio/mpeg\r\nContent-Length: 9999999\r\n\r\n";
+    let mut leaves = tokio::net::TcpStream::connect(address).await.unwrap();
+    leaves.write_all(&[head.as_bytes(), &song(1)].concat()).await.unwrap();
+    let mut stands = tokio::net::TcpStream::connect(address).await.unwrap();
+    stands.write_all(&[head.as_bytes(), &song(2)].concat()).await.unwrap();
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    silent.write_all(b"GET / HT").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(leaves);
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stands.read_to_end(&mut answer)).await;
+    read.expect("it is never answered").unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 408"), "{:?}", String::from_utf8_lossy(&answer));
+    let mut none = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut none)).await;
+    read.expect("it is never closed").ok();
+    server.settle().await;
+    assert!(server.store.paths(Bucket::Queue, "").is_empty());
+}
+
+#[tokio::test]
+async fn more_uploads_than_places_are_told_to_come_again() {
+    let server = Server::with(&["--uploads", "1"]);
+    let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(1);
+    let body = Body::from_stream(stream::unfold(receiver, async |mut receiver| {
+        Some((receiver.recv().await?, receiver))
+    }));
+    let first = server.call(Method::POST, "/v2/jobs", &RAW, body);
+    let second = async {
+        sender.send(Ok(song(1).into())).await.unwrap();
+        let answer = server.submit("", song(2)).await.is(503);
+        assert!(!answer.header("retry-after").is_empty());
+        drop(sender);
+    };
+    let (first, ()) = tokio::join!(first, second);
+    first.is(202);
+    server.submit("", song(2)).await.is(202);
+}
+
+/// Memory of this process in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_uploads_at_once_need_little_memory() {
+    const SIZE: usize = 20 << 20;
+    let server = std::sync::Arc::new(Server::new());
+    server.store.forgets.store(true, Ordering::SeqCst);
+    let before = resident();
+    let uploads = (0..64u8).map(|seed| {
+        let server = server.clone();
+        tokio::spawn(async move {
+            let piece = Bytes::from(song(seed));
+            let pieces =
+                stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())).take(SIZE / 41_700);
+            server.call(Method::POST, "/v2/jobs", &RAW, Body::from_stream(pieces)).await.status
+        })
+    });
+    let all = futures_util::future::join_all(uploads.collect::<Vec<_>>());
+    let mut highest = before;
+    tokio::pin!(all);
+    let statuses = loop {
+        tokio::select! {
+            statuses = &mut all => break statuses,
+            () = tokio::time::sleep(Duration::from_millis(20)) => highest = highest.max(resident()),
+        }
+    };
+    assert!(statuses.iter().all(|status| status.as_ref().unwrap().as_u16() == 202));
+    assert!(highest - before < 256 << 20, "{} MiB", (highest - before) >> 20);
+}
