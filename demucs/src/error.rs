@@ -18,6 +18,9 @@ pub enum Error {
     /// Reading the mixture failed.
     #[error("cannot read the mixture")]
     Mixture(#[source] BoxError),
+    /// Spans that do not make up the song.
+    #[error("cannot join the spans: {0}")]
+    Span(String),
     /// Handing over finished stems failed.
     #[error("cannot store the stems")]
     Stem(#[source] BoxError),

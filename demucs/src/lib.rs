@@ -6,13 +6,13 @@
 //!
 //! ```
 //! use demucs::seeded::{checkpoint, signal, small_kwargs};
-//! use demucs::{Bag, Device, Request, Samples, Separator, Settings, Shifts, Stem};
+//! use demucs::{Bag, Device, Request, Samples, Separator, Settings, Stem};
 //!
 //! # fn main() -> demucs::Result<()> {
 //! // A network of random weights; the real ones come from `weights::Checkpoint::from_bytes`.
 //! let network = checkpoint(small_kwargs(&["drums", "bass", "other", "vocals"]), 1)?;
 //! let separator = Separator::new(Bag::new(vec![network], None, &Device::Cpu)?, Settings::default())?;
-//! let request = Request { stems: Stem::all(separator.bag().sources()), shifts: Shifts::Off };
+//! let request = Request::new(Stem::all(separator.bag().sources()));
 //!
 //! let mut song = Samples { channels: signal(1000) };
 //! let mut stems = Vec::new();
@@ -24,24 +24,29 @@
 #![warn(missing_docs)]
 
 pub mod bag;
+pub mod device;
 pub mod error;
 pub mod mixture;
 pub mod model;
 pub mod overlap;
+mod pass;
 pub mod progress;
 pub mod seeded;
 pub mod segment;
 pub mod separator;
 pub mod shift;
+pub mod span;
 pub mod spectrogram;
 pub mod stem;
 pub mod weights;
 
 pub use bag::Bag;
 pub use candle_core::{Device, Tensor};
+pub use device::device;
 pub use error::{BoxError, Error, Result};
 pub use mixture::{Loudness, Mixture, Samples};
 pub use progress::{Observer, Progress};
 pub use separator::{Request, Separator, Settings};
 pub use shift::Shifts;
+pub use span::{Joint, Span, SpanSums};
 pub use stem::{Rest, Stem, StemSink};

@@ -44,22 +44,27 @@ impl OverlapAdd {
     pub fn add<'a>(&mut self, chunk_start: isize, chunk: impl IntoIterator<Item = &'a [f32]>) {
         let skipped = (-chunk_start).max(0) as usize;
         let at = chunk_start.max(0) as usize - self.start;
-        let mut len = 0;
+        let mut chunk_frames = 0;
         for (row, samples) in self.rows.iter_mut().zip(chunk) {
-            len = samples.len().saturating_sub(skipped);
-            if row.len() < at + len {
-                row.resize(at + len, 0.0);
-            }
+            chunk_frames = samples.len();
             let weighted = samples.iter().zip(&self.weight).skip(skipped);
-            for (sum, (sample, weight)) in row[at..].iter_mut().zip(weighted) {
-                *sum += sample * weight;
-            }
+            add_at(row, at, chunk_frames.saturating_sub(skipped), weighted.map(|(s, weight)| s * weight));
         }
-        if self.total.len() < at + len {
-            self.total.resize(at + len, 0.0);
-        }
-        for (sum, weight) in self.total[at..].iter_mut().zip(self.weight.iter().skip(skipped).take(len)) {
-            *sum += weight;
+        self.add_weight(chunk_start, chunk_frames);
+    }
+
+    /// Counts the weight of a chunk of `chunk_frames` without its samples, which come by [`Self::add_sums`].
+    pub fn add_weight(&mut self, chunk_start: isize, chunk_frames: usize) {
+        let skipped = (-chunk_start).max(0) as usize;
+        let at = chunk_start.max(0) as usize - self.start;
+        let len = chunk_frames.saturating_sub(skipped);
+        add_at(&mut self.total, at, len, self.weight.iter().skip(skipped).take(len).copied());
+    }
+
+    /// Adds samples from frame `start` on that are weighted already, one slice per row.
+    pub fn add_sums(&mut self, start: usize, sums: &[Vec<f32>]) {
+        for (row, sums) in self.rows.iter_mut().zip(sums) {
+            add_at(row, start - self.start, sums.len(), sums.iter().copied());
         }
     }
 
@@ -92,6 +97,16 @@ impl OverlapAdd {
             row.drain(..frames);
         }
         self.start += frames;
+    }
+}
+
+/// Adds `len` samples to `row` from `at` on, which is made long enough.
+fn add_at(row: &mut Vec<f32>, at: usize, len: usize, samples: impl Iterator<Item = f32>) {
+    if row.len() < at + len {
+        row.resize(at + len, 0.0);
+    }
+    for (sum, sample) in row[at..].iter_mut().zip(samples) {
+        *sum += sample;
     }
 }
 

@@ -52,6 +52,12 @@ impl Segments {
         Self { song_frames, window_frames, chunk_frames, stride, shift }
     }
 
+    /// Length of a chunk that is not cut by the song's end.
+    #[must_use]
+    pub fn chunk_frames(&self) -> usize {
+        self.chunk_frames
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -68,6 +74,13 @@ impl Segments {
         Segment { chunk_start, chunk_frames, window_start }
     }
 
+    /// First frame of the song that no chunk before `index` touches.
+    #[must_use]
+    pub fn reach_before(&self, index: usize) -> usize {
+        // Chunks end in the order in which they begin.
+        index.checked_sub(1).map_or(0, |last| self.get(last).chunk_end())
+    }
+
     /// First frame of the song that no segment before `index` completes; the song's end after
     /// the last.
     #[must_use]
@@ -78,6 +91,12 @@ impl Segments {
 }
 
 impl Segment {
+    /// The frame of the song after the chunk; 0 where it lies before the song.
+    #[must_use]
+    pub fn chunk_end(&self) -> usize {
+        (self.chunk_start + self.chunk_frames as isize).max(0) as usize
+    }
+
     /// Where the chunk begins inside the window.
     #[must_use]
     pub fn chunk_offset(&self) -> usize {

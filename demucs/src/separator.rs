@@ -1,6 +1,6 @@
 //! A whole song through a bag of networks, segment by segment.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use candle_core::Tensor;
 
@@ -8,8 +8,9 @@ use crate::bag::Bag;
 use crate::error::{Error, Result};
 use crate::mixture::{Loudness, Mixture};
 use crate::overlap::OverlapAdd;
+use crate::pass::{Output, Pass, read_window};
 use crate::progress::{Observer, Progress};
-use crate::segment::{Segment, Segments};
+use crate::segment::Segments;
 use crate::shift::Shifts;
 use crate::stem::{Stem, StemSink};
 
@@ -19,11 +20,8 @@ use crate::stem::{Stem, StemSink};
 /// length of the song.
 #[derive(Debug)]
 pub struct Separator {
-    bag: Bag,
-    overlap: f64,
-    /// Frames that a segment contributes; none: all that the network sees.
-    chunk_frames: Option<usize>,
-    batch: usize,
+    pub(crate) bag: Bag,
+    pub(crate) batch: usize,
     threads: rayon::ThreadPool,
 }
 
@@ -34,16 +32,24 @@ pub struct Request {
     pub stems: Vec<Stem>,
     /// The shift trick.
     pub shifts: Shifts,
-}
-
-/// How a separator computes. Only the overlap and the chunks change the result.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
-    /// Fraction by which segments overlap, 0 to below 1.
+    /// Fraction by which segments overlap, 0 to 0.99.
     pub overlap: f64,
     /// Seconds that each segment contributes to the song, at most the network's segment; none is
     /// just that. The network sees a whole segment of the song around a shorter chunk.
     pub chunk_s: Option<f64>,
+}
+
+impl Request {
+    /// These stems in one pass with the usual overlap of a quarter.
+    #[must_use]
+    pub fn new(stems: Vec<Stem>) -> Self {
+        Self { stems, shifts: Shifts::Off, overlap: 0.25, chunk_s: None }
+    }
+}
+
+/// How a separator computes. None of it changes the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
     /// Segments that pass through the network together.
     pub batch: usize,
     /// Threads; 0 takes one for each core.
@@ -52,27 +58,25 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { overlap: 0.25, chunk_s: None, batch: 1, threads: 0 }
+        Self { batch: 1, threads: 0 }
     }
 }
+
+/// How a pass comes by its next segments: gives how many there were.
+pub(crate) type Advance<'a> = dyn FnMut(&mut Pass, &mut dyn Mixture) -> Result<usize> + 'a;
 
 impl Separator {
     /// An engine around loaded networks.
     ///
     /// # Errors
-    /// [`Error::Request`] for an impossible overlap or chunk, [`Error::Threads`] when no thread starts.
+    /// [`Error::Threads`] when no thread starts.
     pub fn new(bag: Bag, settings: Settings) -> Result<Self> {
-        if !(0.0..=0.99).contains(&settings.overlap) {
-            return Err(Error::Request(format!("overlap is {}, 0 to 0.99 is possible", settings.overlap)));
-        }
-        let chunk_frames = settings.chunk_s.map(|chunk_s| chunk_frames(&bag, chunk_s)).transpose()?;
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(settings.threads)
             .thread_name(|i| format!("separate-{i}"))
             .build()
             .map_err(|e| Error::Threads { threads: settings.threads, reason: e.to_string() })?;
-        let (overlap, batch) = (settings.overlap, settings.batch.max(1));
-        Ok(Self { bag, overlap, chunk_frames, batch, threads })
+        Ok(Self { bag, batch: settings.batch.max(1), threads })
     }
 
     /// The networks.
@@ -86,8 +90,9 @@ impl Separator {
     /// Every stem gets exactly as many frames as the mixture has.
     ///
     /// # Errors
-    /// [`Error::Canceled`] when the observer stops it; otherwise what failed: reading, computing
-    /// or storing. What the sink was given before stays with it.
+    /// [`Error::Request`] for what the networks cannot do, [`Error::Canceled`] when the observer stops
+    /// it; otherwise what failed: reading, computing or storing. What the sink was given before stays
+    /// with it.
     pub fn separate(
         &self,
         mixture: &mut dyn Mixture,
@@ -95,9 +100,23 @@ impl Separator {
         sink: &mut dyn StemSink,
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        self.check(request)?;
         let loudness = Loudness::of(mixture)?;
-        let mut passes = self.passes(mixture.frames(), request);
+        self.walk(mixture, request, &loudness, sink, observer, &mut |pass, mixture| {
+            self.advance(pass, mixture, &loudness)
+        })
+    }
+
+    /// Goes over the song, wherever its segments come from, and hands out what is complete.
+    pub(crate) fn walk(
+        &self,
+        mixture: &mut dyn Mixture,
+        request: &Request,
+        loudness: &Loudness,
+        sink: &mut dyn StemSink,
+        observer: &mut dyn Observer,
+        advance: &mut Advance<'_>,
+    ) -> Result<()> {
+        let mut passes = self.passes(mixture.frames(), request)?;
         let mut progress = Progress {
             segments_done: 0,
             segments_total: passes.iter().map(|p| p.segments.count()).sum(),
@@ -113,9 +132,9 @@ impl Separator {
         while let Some(pass) =
             passes.iter_mut().filter(|p| !p.is_done()).min_by_key(|p| (p.overlap.position(), p.index))
         {
-            let done = self.advance(pass, mixture, &loudness)?;
+            let done = advance(pass, mixture)?;
             let ready = passes.iter().map(|p| p.overlap.position()).min().unwrap_or(0);
-            self.emit(&mut passes, progress.frames_done..ready, &loudness, mixture, request, sink)?;
+            self.emit(&mut passes, progress.frames_done..ready, loudness, mixture, request, sink)?;
             progress.segments_done += done;
             progress.frames_done = ready;
             tell(progress)?;
@@ -123,14 +142,22 @@ impl Separator {
         // Stems that are made of the mixture alone need no network.
         while progress.frames_done < progress.frames_total {
             let ready = progress.frames_total.min(progress.frames_done + MIXTURE_BLOCK_FRAMES);
-            self.emit(&mut passes, progress.frames_done..ready, &loudness, mixture, request, sink)?;
+            self.emit(&mut passes, progress.frames_done..ready, loudness, mixture, request, sink)?;
             progress.frames_done = ready;
             tell(progress)?;
         }
         Ok(())
     }
 
-    fn check(&self, request: &Request) -> Result<()> {
+    /// Whether the networks can do what is asked.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for an impossible overlap or chunk, and for stems that no network separates.
+    pub fn check(&self, request: &Request) -> Result<()> {
+        if !(0.0..=0.99).contains(&request.overlap) {
+            return Err(Error::Request(format!("overlap is {}, 0 to 0.99 is possible", request.overlap)));
+        }
+        self.chunk_frames(request)?;
         let sources = self.bag.sources();
         for stem in &request.stems {
             if stem.gains.len() != sources.len() {
@@ -150,8 +177,15 @@ impl Separator {
         Ok(())
     }
 
+    /// Frames that a segment contributes; none is all that the network sees.
+    fn chunk_frames(&self, request: &Request) -> Result<Option<usize>> {
+        request.chunk_s.map(|chunk_s| chunk_frames(&self.bag, chunk_s)).transpose()
+    }
+
     /// One pass for each shift of each network that the wanted stems need.
-    fn passes(&self, song_frames: usize, request: &Request) -> Vec<Pass> {
+    pub(crate) fn passes(&self, song_frames: usize, request: &Request) -> Result<Vec<Pass>> {
+        self.check(request)?;
+        let chunk_frames = self.chunk_frames(request)?;
         let mut passes = Vec::new();
         for (member, network) in self.bag.members().iter().enumerate() {
             let config = network.model.config();
@@ -162,64 +196,66 @@ impl Separator {
                 continue;
             }
             let shifts = request.shifts.of_member(member, config.samplerate as usize / 2);
-            let window_frames = config.segment_frames();
-            let chunk_frames = self.chunk_frames.unwrap_or(window_frames);
+            let window = config.segment_frames();
+            let chunk = chunk_frames.unwrap_or(window);
             for shift in &shifts {
                 passes.push(Pass {
                     index: passes.len(),
                     member,
                     share: 1.0 / shifts.len() as f32,
-                    segments: Segments::with_chunks(
-                        song_frames,
-                        window_frames,
-                        chunk_frames,
-                        self.overlap,
-                        *shift,
-                    ),
+                    segments: Segments::with_chunks(song_frames, window, chunk, request.overlap, *shift),
                     next: 0,
-                    overlap: OverlapAdd::new(2 * sources.len(), chunk_frames),
+                    overlap: OverlapAdd::new(2 * sources.len(), chunk),
                     sources: sources.clone(),
                 });
             }
         }
-        passes
+        Ok(passes)
     }
 
     /// Separates the next batch of a pass; returns how many segments it had.
     fn advance(&self, pass: &mut Pass, mixture: &mut dyn Mixture, loudness: &Loudness) -> Result<usize> {
-        let model = &self.bag.members()[pass.member].model;
-        let n = model.config().segment_frames();
-        let count = self.batch.min(pass.segments.count() - pass.next);
-        let mut input = vec![0f32; count * 2 * n];
-        for (i, window) in input.chunks_exact_mut(2 * n).enumerate() {
-            read_window(mixture, pass.segments.get(pass.next + i), loudness, window)?;
-        }
-        let input = Tensor::from_vec(input, (count, 2, n), model.device())?;
-        let output = self.threads.install(|| model.forward(&input, &mut ()))?;
-        let output = output.flatten_all()?.to_vec1::<f32>()?;
-        let per_segment = output.len() / count;
-        for segment_output in output.chunks_exact(per_segment) {
-            if !segment_output.iter().all(|v| v.is_finite()) {
-                return Err(Error::NotFinite { segment: pass.next });
-            }
-            let segment = pass.segments.get(pass.next);
-            let chunk = segment.chunk_offset()..segment.chunk_offset() + segment.chunk_frames;
-            let rows = pass.sources.iter().flat_map(|s| [2 * s, 2 * s + 1]);
-            pass.overlap.add(
-                segment.chunk_start,
-                rows.map(|row| &segment_output[row * n + chunk.start..row * n + chunk.end]),
-            );
-            pass.next += 1;
+        let batch = pass.next..pass.segments.count().min(pass.next + self.batch);
+        let outputs = self.forward(pass, batch.clone(), mixture, loudness)?;
+        for (index, output) in batch.clone().zip(&outputs) {
+            let segment = pass.segments.get(index);
+            pass.overlap.add(segment.chunk_start, output.chunk(&pass.sources, segment));
+            pass.next = index + 1;
             pass.overlap.complete_to(pass.segments.complete_before(pass.next));
         }
-        Ok(count)
+        Ok(batch.len())
+    }
+
+    /// Runs segments of a pass through its network together.
+    pub(crate) fn forward(
+        &self,
+        pass: &Pass,
+        batch: Range<usize>,
+        mixture: &mut dyn Mixture,
+        loudness: &Loudness,
+    ) -> Result<Vec<Output>> {
+        let model = &self.bag.members()[pass.member].model;
+        let n = model.config().segment_frames();
+        let mut input = vec![0f32; batch.len() * 2 * n];
+        for (index, window) in batch.clone().zip(input.chunks_exact_mut(2 * n)) {
+            read_window(mixture, pass.segments.get(index), loudness, window)?;
+        }
+        let input = Tensor::from_vec(input, (batch.len(), 2, n), model.device())?;
+        let output = self.threads.install(|| model.forward(&input, &mut ()))?;
+        let output = output.flatten_all()?.to_vec1::<f32>()?;
+        let per_segment = output.len() / batch.len();
+        let outputs = batch.zip(output.chunks_exact(per_segment)).map(|(segment, output)| {
+            let finite = output.iter().all(|sample| sample.is_finite());
+            if finite { Ok(Output::new(output.to_vec(), n)) } else { Err(Error::NotFinite { segment }) }
+        });
+        outputs.collect()
     }
 
     /// Averages what all passes have complete and hands the stems of that range to the sink.
     fn emit(
         &self,
         passes: &mut [Pass],
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         loudness: &Loudness,
         mixture: &mut dyn Mixture,
         request: &Request,
@@ -285,48 +321,6 @@ fn chunk_frames(bag: &Bag, chunk_s: f64) -> Result<usize> {
 
 /// Frames of the mixture that are handed over at a time when no network is run.
 const MIXTURE_BLOCK_FRAMES: usize = 1 << 16;
-
-/// One walk of one network over the song.
-#[derive(Debug)]
-struct Pass {
-    index: usize,
-    member: usize,
-    /// Part of the network's weight that this pass has.
-    share: f32,
-    segments: Segments,
-    next: usize,
-    overlap: OverlapAdd,
-    /// The sources it is run for, two rows of `overlap` each.
-    sources: Vec<usize>,
-}
-
-impl Pass {
-    fn is_done(&self) -> bool {
-        self.next == self.segments.count()
-    }
-}
-
-/// Fills `window` (`[2, N]`) with the normalised song around a segment, zeros beyond its ends.
-fn read_window(
-    mixture: &mut dyn Mixture,
-    segment: Segment,
-    loudness: &Loudness,
-    window: &mut [f32],
-) -> Result<()> {
-    let n = window.len() / 2;
-    let from = segment.window_start.max(0) as usize;
-    let to = ((segment.window_start + n as isize).max(0) as usize).min(mixture.frames());
-    if from >= to {
-        return Ok(());
-    }
-    let inside = (from as isize - segment.window_start) as usize;
-    let (left, right) = window.split_at_mut(n);
-    let (left, right) = (&mut left[inside..inside + to - from], &mut right[inside..inside + to - from]);
-    mixture.read(from, left, right).map_err(Error::Mixture)?;
-    loudness.normalize(left);
-    loudness.normalize(right);
-    Ok(())
-}
 
 fn add(sum: &mut [f32], samples: &[f32], gain: f32) {
     for (sum, sample) in sum.iter_mut().zip(samples) {

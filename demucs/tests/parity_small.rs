@@ -43,7 +43,9 @@ fn song_equals(golden: &Golden, prefix: &str, bag: Bag, shifts: Shifts) {
     let separator = Separator::new(bag, Settings::default()).unwrap();
     let mut out = Vec::new();
     let mut song = Samples { channels: signal(frames) };
-    separator.separate(&mut song, &Request { stems: stems.clone(), shifts }, &mut out, &mut ()).unwrap();
+    separator
+        .separate(&mut song, &Request { shifts, ..Request::new(stems.clone()) }, &mut out, &mut ())
+        .unwrap();
     for (stem, channels) in stems.iter().zip(&out) {
         let (snr, most) = golden.compare(&format!("{prefix}.{}", stem.name), &channels.concat());
         println!("{prefix}.{:10} {snr:6.1} dB, at most {most:.1e}", stem.name);

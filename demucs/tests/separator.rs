@@ -20,10 +20,12 @@ fn single(seed: u64) -> Bag {
 }
 
 fn separate(bag: Bag, settings: Settings, stems: Vec<Stem>, song: [Vec<f32>; 2]) -> Vec<[Vec<f32>; 2]> {
-    let separator = Separator::new(bag, settings).unwrap();
+    answer(&Separator::new(bag, settings).unwrap(), &Request::new(stems), song)
+}
+
+fn answer(separator: &Separator, request: &Request, song: [Vec<f32>; 2]) -> Vec<[Vec<f32>; 2]> {
     let mut out = Vec::new();
-    let request = Request { stems, shifts: Shifts::Off };
-    separator.separate(&mut Samples { channels: song }, &request, &mut out, &mut ()).unwrap();
+    separator.separate(&mut Samples { channels: song }, request, &mut out, &mut ()).unwrap();
     out
 }
 
@@ -42,7 +44,8 @@ fn every_length_comes_back_to_the_sample() {
 
 #[test]
 fn chunks_as_long_as_the_segment_change_no_bit_and_shorter_ones_keep_the_length() {
-    let run = |chunk_s| separate(single(1), Settings { chunk_s, ..Settings::default() }, all(), signal(3000));
+    let separator = Separator::new(single(1), Settings::default()).unwrap();
+    let run = |chunk_s| answer(&separator, &Request { chunk_s, ..Request::new(all()) }, signal(3000));
     let whole = run(None);
     assert_eq!(whole, run(Some(299.0 / 8000.0)));
     let short = run(Some(0.02));
@@ -52,14 +55,15 @@ fn chunks_as_long_as_the_segment_change_no_bit_and_shorter_ones_keep_the_length(
 
 #[test]
 fn short_chunks_see_the_song_around_them() {
-    let settings = Settings { chunk_s: Some(101.0 / 8000.0), overlap: 0.0, ..Settings::default() };
+    let separator = Separator::new(single(1), Settings::default()).unwrap();
+    let request = Request { chunk_s: Some(101.0 / 8000.0), overlap: 0.0, ..Request::new(all()) };
     let song = signal(299);
     // The second chunk ends at frame 202. What follows keeps its loudness and changes its order.
     let mut other = song.clone();
     for channel in &mut other {
         channel[202..].reverse();
     }
-    let [one, two] = [song, other].map(|song| separate(single(1), settings, all(), song));
+    let [one, two] = [song, other].map(|song| answer(&separator, &request, song));
     let chunks = one[3][0][101..202].iter().zip(&two[3][0][101..202]);
     let apart = chunks.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let loudest = one[3][0].iter().fold(0.0, |peak: f32, v| peak.max(v.abs()));
@@ -67,10 +71,20 @@ fn short_chunks_see_the_song_around_them() {
 }
 
 #[test]
+fn impossible_overlaps_are_refused() {
+    let separator = Separator::new(single(1), Settings::default()).unwrap();
+    for overlap in [-0.1, 1.0, f64::NAN] {
+        let error = separator.check(&Request { overlap, ..Request::new(all()) }).unwrap_err().to_string();
+        assert!(error.ends_with("0 to 0.99 is possible"), "{error}");
+    }
+}
+
+#[test]
 fn impossible_chunks_are_refused_with_the_longest_that_is_possible() {
+    let separator = Separator::new(single(1), Settings::default()).unwrap();
     for chunk_s in [0.0, -1.0, 0.04, f64::NAN, f64::INFINITY] {
-        let settings = Settings { chunk_s: Some(chunk_s), ..Settings::default() };
-        let error = Separator::new(single(1), settings).unwrap_err().to_string();
+        let request = Request { chunk_s: Some(chunk_s), ..Request::new(all()) };
+        let error = separator.check(&request).unwrap_err().to_string();
         assert!(error.ends_with("this model takes up to 0.037375 s"), "{error}");
     }
 }
@@ -83,9 +97,7 @@ fn silence_gives_silence() {
 
 #[test]
 fn threads_and_batches_do_not_change_a_bit() {
-    let run = |threads, batch| {
-        separate(single(5), Settings { threads, batch, ..Settings::default() }, all(), signal(3000))
-    };
+    let run = |threads, batch| separate(single(5), Settings { threads, batch }, all(), signal(3000));
     let first = run(1, 1);
     assert_eq!(first, run(2, 1));
     assert_eq!(first, run(2, 3));
@@ -103,7 +115,7 @@ fn one_stem_of_a_one_hot_bag_runs_one_network() {
             total = p.segments_total;
             ControlFlow::Continue(())
         };
-        let request = Request { stems, shifts: Shifts::Off };
+        let request = Request::new(stems);
         separator.separate(&mut song, &request, &mut out, &mut observer).unwrap();
         (total, out)
     };
@@ -143,7 +155,7 @@ fn progress_reaches_its_end_and_never_goes_back() {
         seen.push(p);
         ControlFlow::Continue(())
     };
-    let request = Request { stems: all(), shifts: Shifts::Drawn { count: 2, seed: [9; 32] } };
+    let request = Request { shifts: Shifts::Drawn { count: 2, seed: [9; 32] }, ..Request::new(all()) };
     let mut song = Samples { channels: signal(2000) };
     separator.separate(&mut song, &request, &mut Vec::new(), &mut observer).unwrap();
     assert!(seen.windows(2).all(|w| w[0].segments_done < w[1].segments_done));
@@ -160,7 +172,7 @@ fn a_canceled_separation_ends_at_the_next_segment() {
         calls += 1;
         if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let request = Request { stems: all(), shifts: Shifts::Off };
+    let request = Request::new(all());
     let mut song = Samples { channels: signal(5000) };
     let result = separator.separate(&mut song, &request, &mut Vec::new(), &mut observer);
     assert!(matches!(result, Err(Error::Canceled)));
@@ -177,7 +189,7 @@ fn what_was_handed_over_does_not_depend_on_the_length_of_the_song() {
         lag = lag.max((p.segments_done * 224).min(p.frames_total) - p.frames_done);
         ControlFlow::Continue(())
     };
-    let request = Request { stems: all(), shifts: Shifts::Off };
+    let request = Request::new(all());
     let mut song = Samples { channels: signal(50_000) };
     separator.separate(&mut song, &request, &mut Vec::new(), &mut observer).unwrap();
     assert_eq!(lag, 0);

@@ -7,7 +7,7 @@ mod golden_support;
 
 use demucs::model::HTDemucs;
 use demucs::seeded::signal;
-use demucs::{Bag, Device, Request, Samples, Separator, Settings, Shifts, Stem, Tensor};
+use demucs::{Bag, Device, Request, Samples, Separator, Settings, Stem, Tensor};
 use golden_support::{Golden, difference, in_original_order, segment_of_signal};
 use models::{LoadedBag, ModelStore, StoreConfig, default_dir};
 
@@ -52,7 +52,7 @@ fn twenty_seconds_with_a_short_tail_equal_the_original() {
     let stems = Stem::all(bag.sources());
     let separator = Separator::new(bag, Settings::default()).unwrap();
     let mut out = Vec::new();
-    let request = Request { stems: stems.clone(), shifts: Shifts::Off };
+    let request = Request::new(stems.clone());
     separator.separate(&mut Samples { channels: signal(frames) }, &request, &mut out, &mut ()).unwrap();
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for (stem, channels) in stems.iter().zip(&out) {

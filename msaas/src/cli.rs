@@ -24,6 +24,20 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Compare two recordings or folders of stems: lag, gain, largest difference, SNR and SDR.
     Compare(CompareArgs),
+    /// Run the service in this process: interface, queue, store and worker; with URLs given, against Redis and S3.
+    Serve(Box<ServeArgs>),
+}
+
+/// The whole service in one process.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) rest: rest::Config,
+    #[command(flatten)]
+    pub(crate) worker: worker::WorkerArgs,
+    /// Only accept songs; workers elsewhere separate them.
+    #[arg(long)]
+    pub(crate) no_worker: bool,
 }
 
 /// Where the networks' weights are.
@@ -56,6 +70,9 @@ pub(crate) enum ModelsCommand {
     Fetch {
         /// Its name.
         name: String,
+        /// Leave weights alone that are installed.
+        #[arg(long)]
+        if_missing: bool,
     },
     /// Read installed weights back and compare them with their fingerprints.
     Verify {

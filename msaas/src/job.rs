@@ -65,7 +65,7 @@ impl Order<'_> {
         let plan = self.plan(&source, &song, found, place)?;
         let mut progress = Watch::new(self.reporter, &label, &found.name(), engine.rate());
         let watch = &mut |p| progress.hear(p);
-        let sealed = separation::separate(engine, song, plan, stop::signal(), watch)?;
+        let sealed = separation::separate(engine, song, &plan, stop::signal(), watch)?;
         drop(progress);
         let results: Vec<Told> =
             self.stems.iter().zip(&sealed).map(|(stem, sealed)| Told::of(&stem.name, sealed)).collect();
@@ -104,6 +104,8 @@ impl Order<'_> {
         Ok(Plan {
             results: self.stems.iter().enumerate().map(wanted).collect(),
             shifts,
+            overlap: self.args.overlap,
+            chunk_s: self.args.segment,
             format: self.format,
             rate: self.args.format.rate.unwrap_or_else(|| separation::file_rate(self.format, song.rate())),
             clip: clip_mode(self.args.clip_mode),

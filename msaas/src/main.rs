@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Separate(args) => commands::separate::run(&args),
         Command::Models(args) => commands::models::run(args),
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Serve(args) => commands::serve::run(*args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,13 +23,15 @@
 //! let plan = Plan {
 //!     results: Stem::all(engine.sources()).into_iter().map(wanted).collect(),
 //!     shifts: Shifts::Off,
+//!     overlap: 0.25,
+//!     chunk_s: None,
 //!     format: Format::Wav(WavDepth::Bits24),
 //!     rate: song.rate(),
 //!     clip: ClipMode::Common,
 //!     temp_dir: None,
 //!     threads: 0,
 //! };
-//! let stems = separation::separate(&engine, song, plan, &stop, &mut |_| ())?;
+//! let stems = separation::separate(&engine, song, &plan, &stop, &mut |_| ())?;
 //! assert_eq!((stems.len(), stems[3].frames()), (4, 1000));
 //! # Ok(())
 //! # }
@@ -52,6 +54,6 @@ pub use clip::ClipMode;
 pub use engine::{Engine, Event};
 pub use error::{Error, Result};
 pub use output::{Sealed, Target};
-pub use separate::{Plan, Wanted, file_rate, separate};
+pub use separate::{Plan, Wanted, file_rate, merge, separate, span};
 pub use song::{Reading, Song, hash};
 pub use stop::Stop;

@@ -1,7 +1,9 @@
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 
 use audio::{Format, resampled_len};
-use demucs::{Progress, Request, Shifts, Stem};
+use demucs::{BoxError, Joint, Loudness, Progress, Request, Shifts, Span, SpanSums, Stem, StemSink};
 use rayon::prelude::*;
 use tags::Tags;
 
@@ -15,6 +17,10 @@ pub struct Plan {
     pub results: Vec<Wanted>,
     /// The shift trick.
     pub shifts: Shifts,
+    /// Fraction by which segments overlap.
+    pub overlap: f64,
+    /// Seconds that each segment contributes; none is all that the network sees.
+    pub chunk_s: Option<f64>,
     /// File format of all results.
     pub format: Format,
     /// Sample rate of all results in Hz: see [`file_rate`].
@@ -38,6 +44,19 @@ pub struct Wanted {
     pub tags: Tags,
 }
 
+impl Plan {
+    /// What is asked of the engine.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        Request {
+            stems: self.results.iter().map(|wanted| wanted.stem.clone()).collect(),
+            shifts: self.shifts.clone(),
+            overlap: self.overlap,
+            chunk_s: self.chunk_s,
+        }
+    }
+}
+
 /// Rate of results whose format does not have the song's, in Hz: every format has this one.
 const COMMON_RATE: u32 = 44_100;
 
@@ -59,36 +78,106 @@ pub fn file_rate(format: Format, song_rate: u32) -> u32 {
 pub fn separate(
     engine: &Engine,
     song: Song,
-    mut plan: Plan,
+    plan: &Plan,
     stop: &Stop,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Sealed>> {
+    let mut outputs = outputs(engine, &song, plan)?;
+    receive(engine.separate(song, plan.request(), stop)?, &mut outputs, watch)?;
+    outputs.iter_mut().try_for_each(Output::end)?;
+    seal(outputs, plan, stop)
+}
+
+/// Separates one span of a song, which comes back with what was computed.
+///
+/// `loudness` is that of the whole song; `watch` hears of every segment of the span.
+///
+/// # Errors
+/// [`Error::Separate`], [`Error::Ended`].
+pub fn span(
+    engine: &Engine,
+    song: Song,
+    request: Request,
+    loudness: Loudness,
+    span: Span,
+    stop: &Stop,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<(Song, SpanSums)> {
+    let mut computed = None;
+    for event in engine.span(song, request, loudness, span, stop)? {
+        match event {
+            Event::Progress(progress) => watch(progress),
+            Event::Block(..) => {}
+            Event::Span(song, sums) => computed = Some((*song, sums)),
+            Event::Done(done) => {
+                done.map_err(Error::Separate)?;
+                return computed.ok_or(Error::Ended);
+            }
+        }
+    }
+    Err(Error::Ended)
+}
+
+/// Joins the spans of a song into finished files: byte for byte those of [`separate`].
+///
+/// Computes on the caller's thread, without the device; `watch` hears of every span.
+///
+/// # Errors
+/// Those of [`separate`].
+pub fn merge(
+    engine: &Engine,
+    mut song: Song,
+    plan: &Plan,
+    joint: Joint<'_>,
+    stop: &Stop,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Vec<Sealed>> {
+    let mut outputs = outputs(engine, &song, plan)?;
+    let mut sink = Outputs { outputs: &mut outputs, failed: None };
+    let mut observer = |progress| {
+        watch(progress);
+        if stop.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let separator = engine.separator();
+    let merged = separator.merge(&mut song, &plan.request(), joint, &mut sink, &mut observer);
+    if let Some(error) = sink.failed {
+        return Err(error);
+    }
+    merged.map_err(Error::Separate)?;
+    outputs.iter_mut().try_for_each(Output::end)?;
+    seal(outputs, plan, stop)
+}
+
+/// Takes blocks on the thread that makes them, and keeps the error that the engine cannot carry.
+struct Outputs<'a> {
+    outputs: &'a mut [Output],
+    failed: Option<Error>,
+}
+
+impl StemSink for Outputs<'_> {
+    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> std::result::Result<(), BoxError> {
+        self.outputs[stem].write(&block.map(<[f32]>::to_vec).into()).map_err(|error| {
+            self.failed = Some(error);
+            "a result cannot be written".into()
+        })
+    }
+}
+
+fn outputs(engine: &Engine, song: &Song, plan: &Plan) -> Result<Vec<Output>> {
     let frames = resampled_len(song.file_frames(), song.rate(), plan.rate);
     if plan.clip.needs_peaks() {
         space::check(plan.results.len(), frames, plan.temp_dir.as_deref())?;
     }
     let targets = plan.results.iter().map(|wanted| wanted.target.clone());
-    let outputs = targets.map(|target| Output::create(target, &plan, engine.rate(), frames));
-    let mut outputs: Vec<Output> = outputs.collect::<Result<_>>()?;
-    let stems = plan.results.iter().map(|wanted| wanted.stem.clone()).collect();
-    let request = Request { stems, shifts: std::mem::replace(&mut plan.shifts, Shifts::Off) };
-    receive(engine, song, request, stop, &mut outputs, watch)?;
-    outputs.iter_mut().try_for_each(Output::end)?;
-    seal(outputs, &plan, stop)
+    targets.map(|target| Output::create(target, plan, engine.rate(), frames)).collect()
 }
 
-fn receive(
-    engine: &Engine,
-    song: Song,
-    request: Request,
-    stop: &Stop,
-    outputs: &mut [Output],
-    watch: &mut dyn FnMut(Progress),
-) -> Result<()> {
-    for event in engine.separate(song, request, stop)? {
+fn receive(events: Receiver<Event>, outputs: &mut [Output], watch: &mut dyn FnMut(Progress)) -> Result<()> {
+    for event in events {
         match event {
             Event::Progress(progress) => watch(progress),
             Event::Block(stem, block) => outputs[stem].write(&block)?,
+            Event::Span(..) => {}
             Event::Done(done) => return done.map_err(Error::Separate),
         }
     }

@@ -45,7 +45,7 @@ impl Song {
     /// # Errors
     /// [`Error::Audio`] for what cannot be decoded or kept, [`Error::Empty`], [`Error::Stopped`].
     pub fn read(source: Box<dyn MediaSource>, reading: &Reading<'_>, stop: &Stop) -> Result<Self> {
-        Self::decode(Decoder::open(source, &reading.limits, reading.track)?, reading, stop)
+        Self::decode(Decoder::open(source, &reading.limits, reading.track)?, reading, stop, &mut |_| ())
     }
 
     /// [`Song::read`] for a file on disk.
@@ -53,15 +53,35 @@ impl Song {
     /// # Errors
     /// Those of [`Song::read`], and [`Error::Audio`] when there is no such file.
     pub fn open(path: &Path, reading: &Reading<'_>, stop: &Stop) -> Result<Self> {
-        Self::decode(Decoder::open_path(path, &reading.limits, reading.track)?, reading, stop)
+        Self::open_watched(path, reading, stop, &mut |_| ())
     }
 
-    fn decode(mut decoder: Decoder, reading: &Reading<'_>, stop: &Stop) -> Result<Self> {
+    /// [`Song::open`]; `watch` hears of the frames that each block brought, at the engine's rate.
+    ///
+    /// # Errors
+    /// Those of [`Song::open`].
+    pub fn open_watched(
+        path: &Path,
+        reading: &Reading<'_>,
+        stop: &Stop,
+        watch: &mut dyn FnMut(usize),
+    ) -> Result<Self> {
+        Self::decode(Decoder::open_path(path, &reading.limits, reading.track)?, reading, stop, watch)
+    }
+
+    fn decode(
+        mut decoder: Decoder,
+        reading: &Reading<'_>,
+        stop: &Stop,
+        watch: &mut dyn FnMut(usize),
+    ) -> Result<Self> {
         let (rate, front) = (decoder.info().sample_rate, decoder.info().front);
         let mut resampler = Resampler::new(rate, reading.rate, 2)?;
         let mut spool = Spool::new(2, reading.temp_dir);
         while let Some(block) = decoder.next_block()? {
-            spool.append(&resampler.push(&stereo(block, front))?)?;
+            let block = resampler.push(&stereo(block, front))?;
+            spool.append(&block)?;
+            watch(block[0].len());
             stop.check()?;
         }
         let report = decoder.report();
@@ -71,6 +91,16 @@ impl Song {
         let target = resampled_len(report.frames, rate, reading.rate);
         spool.append(&resampler.finish(Some(target))?)?;
         Ok(Self { spool, buffer: Vec::new(), rate, frames: report.frames, damaged: report.skipped_packets })
+    }
+
+    /// `frames` frames of silence at `rate` Hz.
+    ///
+    /// # Errors
+    /// [`Error::Audio`] when it cannot be kept.
+    pub fn silence(frames: usize, rate: u32) -> Result<Self> {
+        let mut spool = Spool::new(2, None);
+        spool.append(&[vec![0.0; frames], vec![0.0; frames]])?;
+        Ok(Self { spool, buffer: Vec::new(), rate, frames, damaged: 0 })
     }
 
     /// Sample rate of the file in Hz.

@@ -3,3 +3,4 @@
 pub(crate) mod compare;
 pub(crate) mod models;
 pub(crate) mod separate;
+pub(crate) mod serve;

@@ -11,9 +11,11 @@ pub(crate) fn run(args: ModelsArgs) -> Result<()> {
     let store = open(&args.store)?;
     match args.command {
         ModelsCommand::List => list(&store),
-        ModelsCommand::Fetch { name } => {
+        ModelsCommand::Fetch { name, if_missing } => {
             let mut watcher = Watcher::new(false);
-            let installed = store.fetch(&name, &mut |event| watcher.hear(&event))?;
+            let mut hear = |event: FetchEvent| watcher.hear(&event);
+            let installed =
+                if if_missing { store.ensure(&name, &mut hear)? } else { store.fetch(&name, &mut hear)? };
             drop(watcher);
             show(&installed)
         }

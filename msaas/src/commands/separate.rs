@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use demucs::{Bag, Device, Separator, Settings};
+use anyhow::{Result, ensure};
+use demucs::{Bag, Device, Request, Separator, Settings};
 use separation::Engine;
 
 use crate::cli::SeparateArgs;
@@ -32,13 +32,18 @@ fn separate(args: &SeparateArgs, reporter: &Reporter) -> Result<()> {
     ensure!(!piped || !args.json, "--json and a result cannot both go to standard output");
     let songs = songs::find(&args.songs, &args.out)?;
     stop::listen()?;
-    let device = device(&args.device)?;
+    let device = demucs::device(&args.device)?;
     let separator = load(args, &device)?;
     let stems = recipe::stems(args, separator.bag().sources())?;
     ensure!(
         !piped || songs.len() * stems.len() == 1,
         "standard output takes one result of one song: choose it by --stems, as in --stems vocals"
     );
+    separator.check(&Request {
+        overlap: args.overlap,
+        chunk_s: args.segment,
+        ..Request::new(stems.clone())
+    })?;
     let names = stems.iter().map(|stem| stem.name.clone()).collect();
     let layout = Layout::new(args.out.join(&args.model), template, names, format.extension());
     let places = places(&songs, layout, piped)?;
@@ -93,24 +98,6 @@ fn load(args: &SeparateArgs, device: &Device) -> Result<Separator> {
     drop(watcher);
     let loaded = store.load(&args.model, wanted)?;
     let bag = Bag::new(loaded.members, loaded.weights.as_deref(), device)?;
-    let settings = Settings {
-        overlap: args.overlap,
-        chunk_s: args.segment,
-        batch: usize::from(args.batch),
-        threads: usize::from(args.jobs),
-    };
+    let settings = Settings { batch: usize::from(args.batch), threads: usize::from(args.jobs) };
     Ok(Separator::new(bag, settings)?)
-}
-
-/// The device that a word names.
-fn device(word: &str) -> Result<Device> {
-    let (kind, index) = word.split_once(':').unwrap_or((word, "0"));
-    let index = index.parse().with_context(|| format!("\"{word}\" names no device"))?;
-    match kind {
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(index).context("no CUDA device can be used"),
-        "metal" => Device::new_metal(index).context("no Metal device can be used"),
-        "auto" => Ok(Device::new_cuda(0).or_else(|_| Device::new_metal(0)).unwrap_or(Device::Cpu)),
-        _ => bail!("\"{word}\" names no device: auto, cpu, cuda, cuda:N and metal are possible"),
-    }
 }

@@ -228,7 +228,7 @@ fn options_that_cannot_be_met_are_refused_in_a_sentence() {
         (&["--overlap", "1"], "overlap is 1, 0 to 0.99 is possible"),
         (&["--max-seconds", "nan"], "--max-seconds has to be above 0"),
         (&["--device", "warp"], "\"warp\" names no device: auto, cpu, cuda, cuda:N and metal are possible"),
-        (&["--device", "cpu:x"], "\"cpu:x\" names no device: invalid digit found in string"),
+        (&["--device", "cpu:x"], "\"cpu:x\" names no device: auto, cpu, cuda, cuda:N and metal are possible"),
     ] {
         let ran = run(place.separate(options).arg(&song));
         ran.fails_with(1, &[&format!("msaas: {sentence}")]);

@@ -1,0 +1,73 @@
+//! One walk of one network over a song.
+
+use crate::error::{Error, Result};
+use crate::mixture::{Loudness, Mixture};
+use crate::overlap::OverlapAdd;
+use crate::segment::{Segment, Segments};
+
+/// One walk of one network over the song.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) index: usize,
+    pub(crate) member: usize,
+    /// Part of the network's weight that this pass has.
+    pub(crate) share: f32,
+    pub(crate) segments: Segments,
+    pub(crate) next: usize,
+    pub(crate) overlap: OverlapAdd,
+    /// The sources it is run for, two rows of `overlap` each.
+    pub(crate) sources: Vec<usize>,
+}
+
+impl Pass {
+    pub(crate) fn is_done(&self) -> bool {
+        self.next == self.segments.count()
+    }
+}
+
+/// Fills `window` (`[2, N]`) with the normalised song around a segment, zeros beyond its ends.
+pub(crate) fn read_window(
+    mixture: &mut dyn Mixture,
+    segment: Segment,
+    loudness: &Loudness,
+    window: &mut [f32],
+) -> Result<()> {
+    let n = window.len() / 2;
+    let from = segment.window_start.max(0) as usize;
+    let to = ((segment.window_start + n as isize).max(0) as usize).min(mixture.frames());
+    if from >= to {
+        return Ok(());
+    }
+    let inside = (from as isize - segment.window_start) as usize;
+    let (left, right) = window.split_at_mut(n);
+    let (left, right) = (&mut left[inside..inside + to - from], &mut right[inside..inside + to - from]);
+    mixture.read(from, left, right).map_err(Error::Mixture)?;
+    loudness.normalize(left);
+    loudness.normalize(right);
+    Ok(())
+}
+
+/// What the network made of one segment: `[2 * sources, N]`.
+#[derive(Debug)]
+pub(crate) struct Output {
+    samples: Vec<f32>,
+    window_frames: usize,
+}
+
+impl Output {
+    /// Of rows of `window_frames` each.
+    pub(crate) fn new(samples: Vec<f32>, window_frames: usize) -> Self {
+        Self { samples, window_frames }
+    }
+
+    /// The rows of `sources`, two each, cut to the segment's chunk.
+    pub(crate) fn chunk<'a>(
+        &'a self,
+        sources: &'a [usize],
+        segment: Segment,
+    ) -> impl Iterator<Item = &'a [f32]> {
+        let chunk = segment.chunk_offset()..segment.chunk_offset() + segment.chunk_frames;
+        let rows = sources.iter().flat_map(|source| [2 * source, 2 * source + 1]);
+        rows.map(move |row| &self.samples[row * self.window_frames..][chunk.clone()])
+    }
+}

@@ -1,0 +1,79 @@
+//! Settings of a worker: each one a flag, a variable, a default and a sentence.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use common::ModelName;
+use common::ledger::Ledger;
+use models::{ModelStore, StoreConfig};
+
+use crate::Worker;
+use crate::engines::{EngineError, Engines};
+use crate::settings::Settings;
+
+/// How a worker works.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerArgs {
+    /// Network that is loaded at the start; others are fetched when a song asks for them.
+    #[arg(long, env = "MSAAS_MODEL", default_value = "htdemucs")]
+    pub model: ModelName,
+    /// Folder of the installed weights [default: msaas/models in the user's cache folder].
+    #[arg(long, env = "MSAAS_MODEL_DIR", value_name = "DIR")]
+    pub model_dir: Option<PathBuf>,
+    /// Folder that is searched for weights before any host is asked.
+    #[arg(long, env = "MSAAS_MODEL_SOURCE", value_name = "DIR")]
+    pub model_source: Option<PathBuf>,
+    /// Fetch no weights over the network.
+    #[arg(long, env = "MSAAS_OFFLINE")]
+    pub offline: bool,
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal.
+    #[arg(long, env = "MSAAS_DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Threads to compute with; 0 takes one for each core.
+    #[arg(long, env = "MSAAS_THREADS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub threads: u16,
+    /// Segments that pass through the network together.
+    #[arg(long, env = "MSAAS_BATCH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub batch: u16,
+    /// Folder for songs and results in work [default: the system's].
+    #[arg(long, env = "MSAAS_TEMP_DIR", value_name = "DIR")]
+    pub temp_dir: Option<PathBuf>,
+    /// Refuse songs that are longer than this many seconds.
+    #[arg(long, env = "MSAAS_MAX_SECONDS", default_value_t = 7200.0, value_name = "SECONDS")]
+    pub max_seconds: f64,
+    /// Computing time of a span in seconds: what a crash costs at most.
+    #[arg(long, env = "MSAAS_SPAN_SECONDS", default_value_t = 20.0, value_name = "SECONDS")]
+    pub span_seconds: f64,
+    /// Segments of a span, instead of what --span-seconds gives.
+    #[arg(long, env = "MSAAS_SPAN_SEGMENTS", value_name = "N")]
+    pub span_segments: Option<usize>,
+    /// End when a task has done nothing for this many seconds: its device hangs.
+    #[arg(long, env = "MSAAS_HUNG_AFTER", default_value_t = 300, value_name = "SECONDS")]
+    pub hung_after: u64,
+}
+
+impl WorkerArgs {
+    /// The worker that they describe. Loads nothing yet.
+    ///
+    /// # Errors
+    /// [`EngineError`] for a device or a folder that cannot be used.
+    pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
+        let dir = self.model_dir.clone().unwrap_or_else(models::default_dir);
+        let store =
+            StoreConfig { offline: self.offline, local: self.model_source.clone(), ..StoreConfig::new(dir) };
+        let engine = demucs::Settings { batch: usize::from(self.batch), threads: usize::from(self.threads) };
+        let engines = Engines::new(ModelStore::open(store)?, demucs::device(&self.device)?, engine);
+        let settings = Settings {
+            name: format!("{}.{}", common::telemetry::host(), std::process::id()),
+            temp_dir: self.temp_dir.clone(),
+            max_song_s: self.max_seconds,
+            span_s: self.span_seconds,
+            span_segments: self.span_segments,
+            hung_after: Duration::from_secs(self.hung_after),
+            ..Settings::default()
+        };
+        Ok(Worker::new(ledger, Arc::new(engines), settings))
+    }
+}

@@ -1,0 +1,200 @@
+//! The loop of a worker: claim, work, tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::ModelName;
+use common::job::Ending;
+use common::ledger::Ledger;
+use common::queue::{Claim, Claimant, Failure, Fence, Outcome, TaskKind, Token};
+use tokio_util::sync::CancellationToken;
+
+use crate::engines::{EngineError, Engines};
+use crate::lease::{Ended, Lease};
+use crate::settings::Settings;
+use crate::task::{Failed, Songs, Tools, perform};
+use crate::upkeep;
+
+/// A worker with its engines; does one task at a time, as its device does.
+#[derive(Debug)]
+pub struct Worker {
+    tools: Arc<Tools>,
+    claimant: Claimant,
+}
+
+/// Why a worker ends before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Its device does not answer any more.
+    #[error("a task has done nothing for {seconds} s: the device hangs")]
+    Hung {
+        /// For how long.
+        seconds: u64,
+    },
+}
+
+/// How long a worker waits for the bell before it looks for itself.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Wait after the queue could not be used.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How often the end of a task is told to a queue that does not answer, before the task is left to its lease.
+const TELL_TIMES: u32 = 60;
+
+impl Worker {
+    /// A worker over a ledger.
+    #[must_use]
+    pub fn new(ledger: Ledger, engines: Arc<Engines>, settings: Settings) -> Self {
+        let claimant = Claimant {
+            worker: settings.name.clone(),
+            fingerprint: engines.fingerprint(),
+            kinds: vec![TaskKind::Merge, TaskKind::Span, TaskKind::Plan],
+        };
+        let songs = Songs::default();
+        Self { tools: Arc::new(Tools { ledger, engines, songs, settings }), claimant }
+    }
+
+    /// Fetches and loads a network and runs it once, so that the first song finds it ready. Blocks.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn warm_up(&self, model: &ModelName) -> Result<(), EngineError> {
+        self.tools.engines.get(model)?.warm_up()
+    }
+
+    /// Works until `stop`; then the task in hand goes back at the next segment, and this returns.
+    ///
+    /// # Errors
+    /// [`WorkerError`]: the process is of no more use.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        let upkeep = tokio::spawn(upkeep::run(Arc::clone(&self.tools), stop.clone()));
+        let done = self.work(stop).await;
+        upkeep.abort();
+        done
+    }
+
+    async fn work(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        let queue = self.tools.ledger.queue();
+        // Kept until the queue has answered: asked again with it, the queue gives the same task.
+        let mut token = Token::draw();
+        while !stop.is_cancelled() {
+            match queue.claim(&self.claimant, token).await {
+                Ok(Some(claim)) => {
+                    self.take(claim, token, stop).await?;
+                    token = Token::draw();
+                }
+                Ok(None) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        waited = queue.ready(LOOK_EVERY) => if waited.is_err() {
+                            tokio::time::sleep(RETRY_AFTER).await;
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot ask the queue for work");
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(RETRY_AFTER) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) -> Result<(), WorkerError> {
+        let task = claim.task;
+        tracing::info!(job.id = %task.job, %task, attempt = claim.attempt, "took a task");
+        let lease = Lease::begin(Arc::clone(self.tools.ledger.queue()), claim, token);
+        let (beat, hung_after) = (lease.beat().clone(), self.tools.settings.hung_after);
+        let mut work = std::pin::pin!(perform(&self.tools, &lease));
+        let mut stopping = false;
+        let result = loop {
+            tokio::select! {
+                result = &mut work => break result,
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    beat.end(Ended::Released);
+                }
+                () = tokio::time::sleep(Duration::from_secs(1)) => {
+                    if beat.silence() > hung_after {
+                        return Err(WorkerError::Hung { seconds: beat.silence().as_secs() });
+                    }
+                }
+            }
+        };
+        self.conclude(&lease, result).await;
+        Ok(())
+    }
+
+    async fn conclude(&self, lease: &Lease, result: Result<Outcome, Failed>) {
+        let (queue, task, token) = (self.tools.ledger.queue(), lease.claim().task, lease.token());
+        match result {
+            Ok(outcome) => {
+                tracing::info!(job.id = %task.job, %task, "finished a task");
+                self.tell(lease, || queue.complete(task, token, &outcome)).await;
+            }
+            Err(Failed::Ended(Ended::Released)) => {
+                tracing::info!(job.id = %task.job, %task, "gave a task back");
+                self.tell(lease, || queue.release(task, token)).await;
+            }
+            Err(Failed::Ended(why)) => {
+                tracing::info!(job.id = %task.job, %task, ?why, "left a task");
+                self.settle(lease).await;
+            }
+            Err(Failed::Permanent(reason)) => {
+                tracing::warn!(job.id = %task.job, %task, reason, "a task failed");
+                self.give_up(lease, &reason).await;
+                self.tell(lease, || queue.fail(task, token, Failure::Permanent, &reason)).await;
+            }
+            Err(Failed::Transient(reason)) => {
+                tracing::warn!(job.id = %task.job, %task, reason, "a task failed, it may be tried again");
+                self.tell(lease, || queue.fail(task, token, Failure::Transient, &reason)).await;
+                self.settle(lease).await;
+            }
+        }
+    }
+
+    /// Writes down that a job has failed, if its task is still this worker's to judge.
+    async fn give_up(&self, lease: &Lease, reason: &str) {
+        if !matches!(lease.check().await, Ok(None)) {
+            return;
+        }
+        let ledger = &self.tools.ledger;
+        if let Ok(Some(record)) = ledger.record(&lease.claim().task.job).await
+            && let Err(error) = ledger.finish(&record, Ending::Failed { reason: reason.to_owned() }).await
+        {
+            tracing::warn!(job.id = %record.id, %error, "cannot write down how the job ended");
+        }
+    }
+
+    /// Lets the ledger write down what the queue may have decided meanwhile; a sweep does so later otherwise.
+    async fn settle(&self, lease: &Lease) {
+        let ledger = &self.tools.ledger;
+        if let Ok(Some(record)) = ledger.record(&lease.claim().task.job).await
+            && let Err(error) = ledger.settle(&record).await
+        {
+            tracing::warn!(job.id = %record.id, %error, "cannot write down how the job ended");
+        }
+    }
+
+    /// Tells the queue until it answers.
+    async fn tell<F>(&self, lease: &Lease, say: impl Fn() -> F)
+    where
+        F: Future<Output = common::queue::Result<Fence>>,
+    {
+        for _ in 0..TELL_TIMES {
+            match say().await {
+                Ok(Fence::Held) => return,
+                Ok(fence) => {
+                    tracing::info!(job.id = %lease.claim().task.job, ?fence, "the task was not this worker's any more");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot tell the queue how a task ended");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A task in this worker's hands: what it has done is told to the queue, and the queue says whether to go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use common::queue::{Claim, Fence, Queue, Token};
+use separation::Stop;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// The queue hears of a task at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// The worker's end of a claim. Its lease is renewed by finished work alone, never by a clock: a device that
+/// hangs loses its task.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    queue: Arc<dyn Queue>,
+    claim: Claim,
+    token: Token,
+    beat: Beat,
+    teller: JoinHandle<()>,
+}
+
+/// What the working thread says; cheap, from any thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Beat(Arc<Heard>);
+
+#[derive(Debug)]
+struct Heard {
+    /// Units done in the upper half, all units in the lower.
+    units: AtomicU64,
+    /// Rises with every bit of work.
+    beats: AtomicU32,
+    news: Notify,
+    stop: Stop,
+    /// Why `stop` was asked for: 0 not at all, 1 the task is lost, 2 the job is canceled, 3 this worker ends.
+    why: AtomicU8,
+    last: std::sync::Mutex<Instant>,
+}
+
+/// Why work on a task ends early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The task is another worker's, or nobody's; nothing may be written any more.
+    Lost,
+    /// The job was canceled or has failed.
+    Canceled,
+    /// This worker was asked to end: the task goes back.
+    Released,
+}
+
+impl Beat {
+    /// So many units of so many are done.
+    pub(crate) fn units(&self, done: usize, total: usize) {
+        self.0.units.store((done as u64) << 32 | (total as u64 & 0xffff_ffff), Ordering::Relaxed);
+        self.tick();
+    }
+
+    /// Some work is done that is not counted in units.
+    pub(crate) fn tick(&self) {
+        self.0.beats.fetch_add(1, Ordering::Relaxed);
+        if let Ok(mut last) = self.0.last.lock() {
+            *last = Instant::now();
+        }
+        self.0.news.notify_one();
+    }
+
+    /// What the work has to look at between its units.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.0.stop
+    }
+
+    /// How long ago the last bit of work was done.
+    pub(crate) fn silence(&self) -> Duration {
+        self.0.last.lock().map_or(Duration::ZERO, |last| last.elapsed())
+    }
+
+    /// Asks the work to end.
+    pub(crate) fn end(&self, why: Ended) {
+        let why = match why {
+            Ended::Lost => 1,
+            Ended::Canceled => 2,
+            Ended::Released => 3,
+        };
+        // The first reason counts.
+        let _ = self.0.why.compare_exchange(0, why, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.0.stop.request();
+        self.0.news.notify_one();
+    }
+
+    /// Why the work was asked to end, if it was.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        match self.0.why.load(Ordering::SeqCst) {
+            1 => Some(Ended::Lost),
+            2 => Some(Ended::Canceled),
+            3 => Some(Ended::Released),
+            _ => None,
+        }
+    }
+}
+
+impl Lease {
+    /// Begins to speak for a claimed task.
+    pub(crate) fn begin(queue: Arc<dyn Queue>, claim: Claim, token: Token) -> Self {
+        let beat = Beat(Arc::new(Heard {
+            units: AtomicU64::new(0),
+            beats: AtomicU32::new(0),
+            news: Notify::new(),
+            stop: Stop::default(),
+            why: AtomicU8::new(0),
+            last: std::sync::Mutex::new(Instant::now()),
+        }));
+        let teller = tokio::spawn(tell(Arc::clone(&queue), claim.clone(), token, beat.clone()));
+        Self { queue, claim, token, beat, teller }
+    }
+
+    /// The claim.
+    pub(crate) fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// The token of the claim.
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    /// For the working thread.
+    pub(crate) fn beat(&self) -> &Beat {
+        &self.beat
+    }
+
+    /// Asks the queue right now whether the task is still this worker's.
+    pub(crate) async fn check(&self) -> common::queue::Result<Option<Ended>> {
+        let (done, total) = self.beat.so_far();
+        let fence = self.queue.progress(self.claim.task, self.token, done, total).await?;
+        if let Some(ended) = ended_by(fence) {
+            self.beat.end(ended);
+        }
+        Ok(self.beat.ended())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.teller.abort();
+    }
+}
+
+impl Beat {
+    fn so_far(&self) -> (u32, u32) {
+        let units = self.0.units.load(Ordering::Relaxed);
+        ((units >> 32) as u32, units as u32)
+    }
+}
+
+/// What an answer of the queue means for the work.
+pub(crate) fn ended_by(fence: Fence) -> Option<Ended> {
+    match fence {
+        Fence::Held => None,
+        Fence::Lost => Some(Ended::Lost),
+        Fence::Canceled => Some(Ended::Canceled),
+    }
+}
+
+async fn tell(queue: Arc<dyn Queue>, claim: Claim, token: Token, beat: Beat) {
+    let mut told = 0;
+    loop {
+        beat.0.news.notified().await;
+        let beats = beat.0.beats.load(Ordering::Relaxed);
+        if beats == told {
+            continue;
+        }
+        let (done, total) = beat.so_far();
+        match queue.progress(claim.task, token, done, total).await {
+            Ok(fence) => {
+                told = beats;
+                if let Some(ended) = ended_by(fence) {
+                    return beat.end(ended);
+                }
+            }
+            // The lease ends by itself if this lasts; the next unit tells again.
+            Err(error) => {
+                tracing::warn!(job.id = %claim.task.job, %error, "cannot tell the queue of progress");
+            }
+        }
+        tokio::time::sleep(TELL_EVERY).await;
+        if beat.0.beats.load(Ordering::Relaxed) != told {
+            beat.0.news.notify_one();
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Workers: they take tasks from the queue, separate songs, and put results into the store.
+//!
+//! A worker may die at any moment: what it held comes to another one when its lease ends, and whatever is done
+//! twice gives the same objects. See `ARCHITECTURE.md`, "The life of a job".
+
+mod config;
+mod consumer;
+mod engines;
+mod foreign;
+mod lease;
+mod settings;
+mod task;
+mod upkeep;
+
+pub use config::WorkerArgs;
+pub use consumer::{Worker, WorkerError};
+pub use engines::{EngineError, Engines, Loaded};
+pub use settings::Settings;

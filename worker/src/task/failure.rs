@@ -1,0 +1,85 @@
+//! Why a task did not succeed, and whether another try may help.
+
+use common::ledger::LedgerError;
+use common::queue::QueueError;
+use common::storage::StoreError;
+
+use crate::engines::EngineError;
+use crate::lease::Ended;
+
+/// Why a task did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// It was asked to end.
+    Ended(Ended),
+    /// It would fail again; a sentence for the song's owner.
+    Permanent(String),
+    /// It may succeed later or elsewhere; a sentence for the operator.
+    Transient(String),
+}
+
+impl From<LedgerError> for Failed {
+    fn from(error: LedgerError) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+impl From<QueueError> for Failed {
+    fn from(error: QueueError) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+impl From<EngineError> for Failed {
+    fn from(error: EngineError) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+impl From<separation::Error> for Failed {
+    fn from(error: separation::Error) -> Self {
+        let text = sentence(&error);
+        match error {
+            separation::Error::Audio(audio) => match audio {
+                audio::Error::Io { .. } | audio::Error::DiskFull { .. } => Self::Transient(text),
+                _ => Self::Permanent(text),
+            },
+            separation::Error::Empty | separation::Error::Separate(demucs::Error::Request(_)) => {
+                Self::Permanent(text)
+            }
+            separation::Error::Separate(_)
+            | separation::Error::Stopped
+            | separation::Error::Space { .. }
+            | separation::Error::Folder { .. }
+            | separation::Error::Write { .. }
+            | separation::Error::Ended
+            | separation::Error::Thread(_) => Self::Transient(text),
+        }
+    }
+}
+
+/// An error with its causes, none of them twice.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        cause = error.source();
+    }
+    text
+}

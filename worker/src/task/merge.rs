@@ -1,0 +1,51 @@
+//! Joins the spans of a song into its results.
+
+use std::sync::Arc;
+
+use common::job::Record;
+use common::keys::ObjectKey;
+use common::queue::Outcome;
+use common::storage::Store;
+use demucs::{Mixture, SpanSums};
+use futures_util::TryStreamExt;
+
+use super::plan::{add_tags, engine, names, order};
+use super::results::publish;
+use super::span::read;
+use super::{Failed, Tools, blocking};
+use crate::lease::Lease;
+
+pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
+    let claim = lease.claim().clone();
+    let layout = read(&claim.part)?;
+    let loaded = engine(tools, &record.options.model).await?;
+    let rate = loaded.engine().rate();
+    let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, lease.beat(), rate).await?;
+    let mut order = order(record, loaded.engine().sources(), song.rate())?;
+    let names = names(record, loaded.engine().sources())?;
+    add_tags(tools, lease, record, &mut order).await?;
+    order.temp_dir.clone_from(&tools.settings.temp_dir);
+    let spans = loaded.engine().spans(song.frames(), &order.request(), layout.segments)?;
+    let (beat, store, job) = (lease.beat().clone(), Arc::clone(tools.ledger.store()), record.id);
+    let runtime = tokio::runtime::Handle::current();
+    let sealed = blocking(move || {
+        let fetch = beat.clone();
+        let mut sums = move |index: usize| {
+            fetch.tick();
+            let key = ObjectKey::span(&job, claim.task.plan, index as u32);
+            Ok(runtime.block_on(sums_at(&*store, &key))?)
+        };
+        let mut watch = |_| beat.tick();
+        let joint = demucs::Joint { loudness: layout.loudness, spans: &spans, sums: &mut sums };
+        let sealed = separation::merge(loaded.engine(), song, &order, joint, beat.stop(), &mut watch);
+        sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
+    })
+    .await?;
+    publish(tools, lease, record, names, sealed).await
+}
+
+async fn sums_at(store: &dyn Store, key: &ObjectKey) -> std::io::Result<SpanSums> {
+    let object = store.get(key, None).await.map_err(std::io::Error::other)?;
+    let pieces: Vec<bytes::Bytes> = object.body.try_collect().await?;
+    SpanSums::read_from(&mut &pieces.concat()[..])
+}

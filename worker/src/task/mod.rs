@@ -1,0 +1,59 @@
+//! What is done with a claimed task.
+
+mod failure;
+mod merge;
+mod plan;
+mod results;
+mod song;
+mod span;
+
+use std::sync::Arc;
+
+use common::ledger::Ledger;
+use common::queue::{Outcome, TaskKind};
+
+pub(crate) use failure::Failed;
+pub(crate) use song::Songs;
+
+use crate::engines::Engines;
+use crate::lease::Lease;
+use crate::settings::Settings;
+
+/// What all tasks of a worker share.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) ledger: Ledger,
+    pub(crate) engines: Arc<Engines>,
+    pub(crate) songs: Songs,
+    pub(crate) settings: Settings,
+}
+
+/// Does a task; what it gives is told to the queue.
+pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome, Failed> {
+    let claim = lease.claim();
+    let record = tools.ledger.record(&claim.task.job).await?;
+    // Deleted, or of before a reset: the queue will learn of it by itself.
+    let record = record.ok_or(Failed::Ended(crate::lease::Ended::Canceled))?;
+    if tools.ledger.manifest(&record).await?.is_some() {
+        // Another worker had written the end and could not tell the queue.
+        return Ok(Outcome::Done);
+    }
+    match claim.task.kind {
+        TaskKind::Plan => plan::perform(tools, lease, &record).await,
+        TaskKind::Span => span::perform(tools, lease, &record).await,
+        TaskKind::Merge => merge::perform(tools, lease, &record).await,
+        kind @ (TaskKind::Derive | TaskKind::Notify) => {
+            Err(Failed::Permanent(format!("this worker does not know tasks of the kind {kind:?}")))
+        }
+    }
+}
+
+/// Runs blocking work of a task on a thread of its own; a panic in it is a failure of this task alone.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
+) -> Result<T, Failed> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Failed::Transient(format!("the work broke off: {error}"))),
+    }
+}

@@ -1,0 +1,181 @@
+//! Looks at a song: a bad one fails here, a short one is separated at once, a long one divided.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::job::{ClipMode, Format, Options, Record};
+use common::queue::{Outcome, Span, Spans};
+use common::{ModelName, StemName};
+use demucs::{Loudness, Mixture, Rest, Shifts, Stem};
+use separation::{Song, Target, Wanted};
+use serde::{Deserialize, Serialize};
+
+use super::results::publish;
+use super::{Failed, Tools, blocking};
+use crate::engines::Loaded;
+use crate::lease::Lease;
+
+/// What a plan tells its spans and its merge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Layout {
+    /// Version of this text.
+    pub(crate) v: u32,
+    /// Loudness of the whole song.
+    pub(crate) loudness: Loudness,
+    /// Segments of a span, from which all spans follow.
+    pub(crate) segments: usize,
+}
+
+/// Version of [`Layout`] that is written.
+pub(crate) const LAYOUT: u32 = 1;
+
+pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
+    let loaded = engine(tools, &record.options.model).await?;
+    let rate = loaded.engine().rate();
+    let beat = lease.beat();
+    let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, beat, rate).await?;
+    let order = order(record, loaded.engine().sources(), song.rate())?;
+    let request = order.request();
+    let all = loaded.engine().spans(song.frames(), &request, usize::MAX)?;
+    let total: usize = all.iter().map(|span| span.count).sum();
+    let segments = tools.settings.segments_of_span(total, loaded.segment_s());
+    if segments >= total {
+        return whole(tools, lease, record, loaded, song, order, total).await;
+    }
+    let spans = loaded.engine().spans(song.frames(), &request, segments)?;
+    let (song, loudness) = blocking(move || {
+        let mut song = song;
+        let loudness = Loudness::of(&mut song).map_err(separation::Error::Separate)?;
+        Ok((song, loudness))
+    })
+    .await?;
+    beat.tick();
+    tools.songs.put_back(record, rate, song).await;
+    let layout = Layout { v: LAYOUT, loudness, segments };
+    let merge = serde_json::to_string(&layout).map_err(|error| Failed::Permanent(error.to_string()))?;
+    let spans = spans.iter().map(|span| Span { units: span.count as u32, part: merge.clone() }).collect();
+    Ok(Outcome::Planned(Spans { fingerprint: tools.engines.fingerprint(), merge, spans }))
+}
+
+/// The engine of a model.
+pub(crate) async fn engine(tools: &Arc<Tools>, model: &ModelName) -> Result<Arc<Loaded>, Failed> {
+    let (engines, model) = (Arc::clone(&tools.engines), model.clone());
+    blocking(move || Ok(engines.get(&model)?)).await
+}
+
+/// Separates the whole song in one go, without anything passing through the store.
+async fn whole(
+    tools: &Arc<Tools>,
+    lease: &Lease,
+    record: &Record,
+    loaded: Arc<Loaded>,
+    song: Song,
+    mut order: separation::Plan,
+    total: usize,
+) -> Result<Outcome, Failed> {
+    let names = names(record, loaded.engine().sources())?;
+    add_tags(tools, lease, record, &mut order).await?;
+    let beat = lease.beat().clone();
+    order.temp_dir.clone_from(&tools.settings.temp_dir);
+    let sealed = blocking(move || {
+        let start = Instant::now();
+        let mut watch =
+            |progress: demucs::Progress| beat.units(progress.segments_done, progress.segments_total);
+        let sealed = separation::separate(loaded.engine(), song, &order, beat.stop(), &mut watch);
+        let sealed = sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
+        loaded.measured(total, start.elapsed());
+        Ok(sealed)
+    })
+    .await?;
+    publish(tools, lease, record, names, sealed).await
+}
+
+/// Names of the results of a job.
+pub(crate) fn names(record: &Record, sources: &[String]) -> Result<Vec<StemName>, Failed> {
+    let sources: Vec<StemName> = sources
+        .iter()
+        .map(|source| {
+            source.parse().map_err(|_| Failed::Permanent(format!("{source} is no name for a stem")))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(record.options.results(&sources))
+}
+
+/// Gives every result the song's own tags and cover, its title with the name of the stem.
+pub(crate) async fn add_tags(
+    tools: &Arc<Tools>,
+    lease: &Lease,
+    record: &Record,
+    order: &mut separation::Plan,
+) -> Result<(), Failed> {
+    let file = tools.songs.file(&tools.ledger, record, &tools.settings, lease.beat()).await?;
+    let tags = blocking(move || Ok(tags::read_path(file.path()))).await?;
+    for wanted in &mut order.results {
+        let title = tags.title.as_ref().map_or_else(String::new, |title| format!("{title} "));
+        wanted.tags = tags::Tags { title: Some(format!("{title}({})", wanted.stem.name)), ..tags.clone() };
+    }
+    Ok(())
+}
+
+/// The separation that a record asks for.
+pub(crate) fn order(record: &Record, sources: &[String], song_rate: u32) -> Result<separation::Plan, Failed> {
+    let options = &record.options;
+    let format = format(options.format);
+    let wanted = |stem| Wanted { stem, target: Target::Unnamed, tags: tags::Tags::default() };
+    let shifts = match usize::from(options.shifts) {
+        0 => Shifts::Off,
+        count => Shifts::Drawn { count, seed: *record.song.bytes() },
+    };
+    Ok(separation::Plan {
+        results: stems(options, sources)
+            .map_err(|e| Failed::Permanent(e.to_string()))?
+            .into_iter()
+            .map(wanted)
+            .collect(),
+        shifts,
+        overlap: options.overlap,
+        chunk_s: None,
+        format,
+        rate: options.rate_hz.unwrap_or_else(|| separation::file_rate(format, song_rate)),
+        clip: match options.clip {
+            ClipMode::Common => separation::ClipMode::Common,
+            ClipMode::Rescale => separation::ClipMode::Rescale,
+            ClipMode::Clamp => separation::ClipMode::Clamp,
+            ClipMode::None => separation::ClipMode::None,
+        },
+        temp_dir: None,
+        threads: 0,
+    })
+}
+
+fn format(format: Format) -> audio::Format {
+    use audio::{Bitrate, FlacDepth, WavDepth};
+    match format {
+        Format::Mp3 { bitrate_kbps } => audio::Format::Mp3(Bitrate::Cbr(bitrate_kbps)),
+        Format::Wav { bits: 16 } => audio::Format::Wav(WavDepth::Bits16),
+        Format::Wav { bits: 32 } => audio::Format::Wav(WavDepth::Float32),
+        Format::Wav { .. } => audio::Format::Wav(WavDepth::Bits24),
+        Format::Flac { bits: 16 } => audio::Format::Flac(FlacDepth::Bits16),
+        Format::Flac { .. } => audio::Format::Flac(FlacDepth::Bits24),
+    }
+}
+
+fn stems(options: &Options, sources: &[String]) -> demucs::Result<Vec<Stem>> {
+    let mut stems = match &options.two_stems {
+        Some(stem) => {
+            vec![Stem::of(stem.as_str(), sources)?, Stem::without(stem.as_str(), Rest::Sum, sources)?]
+        }
+        None if options.stems.is_empty() => Stem::all(sources),
+        None => {
+            options.stems.iter().map(|stem| Stem::of(stem.as_str(), sources)).collect::<Result<_, _>>()?
+        }
+    };
+    for mix in &options.mixes {
+        let gain = |source: &String| {
+            mix.gains.iter().find(|(stem, _)| stem.as_str() == source).map_or(0.0, |(_, g)| *g)
+        };
+        let gains = sources.iter().map(gain).collect();
+        stems.push(Stem { name: mix.name.to_string(), gains, mixture: 0.0 });
+    }
+    Ok(stems)
+}

@@ -1,0 +1,124 @@
+//! From finished files to visible results.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::job::{Ending, Record, ResultFile};
+use common::keys::ObjectKey;
+use common::queue::{Outcome, State};
+use common::storage::{Write, Written};
+use common::{SongHash, StemName};
+use futures_util::StreamExt;
+use separation::Sealed;
+use sha2::{Digest, Sha256};
+
+use super::{Failed, Tools, blocking};
+use crate::lease::{Ended, Lease, ended_by};
+
+/// Bytes that are read at a time.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// Stores each result, makes it visible, and ends the job with all of them.
+pub(crate) async fn publish(
+    tools: &Arc<Tools>,
+    lease: &Lease,
+    record: &Record,
+    names: Vec<StemName>,
+    sealed: Vec<Sealed>,
+) -> Result<Outcome, Failed> {
+    let mut results = Vec::new();
+    for (stem, sealed) in names.into_iter().zip(sealed) {
+        results.push(store(tools, lease, record, stem, sealed).await?);
+    }
+    // The last look before the job ends: a canceled or stolen task must not write its end.
+    if let Some(ended) = lease.check().await? {
+        return Err(Failed::Ended(ended));
+    }
+    let manifest = tools.ledger.finish(record, Ending::Succeeded { results }).await?;
+    match manifest.ending.state() {
+        State::Succeeded => Ok(Outcome::Done),
+        // A cancellation was faster; the ledger has removed what was written here.
+        _ => Err(Failed::Ended(Ended::Canceled)),
+    }
+}
+
+async fn store(
+    tools: &Arc<Tools>,
+    lease: &Lease,
+    record: &Record,
+    stem: StemName,
+    sealed: Sealed,
+) -> Result<ResultFile, Failed> {
+    let (frames, rate_hz, gain) = (sealed.frames() as u64, sealed.rate(), sealed.gain());
+    let (file, size_bytes, sha256) = blocking(move || {
+        let mut file = sealed.into_file()?;
+        let (size_bytes, sha256) = digest(&mut file)?;
+        Ok((file, size_bytes, sha256))
+    })
+    .await?;
+    let plan = lease.claim().task.plan;
+    let extension = record.options.format.extension();
+    let key = ObjectKey::result(&record.work(), plan, &stem, extension);
+    let beat = lease.beat().clone();
+    let body = pieces(file).inspect(move |_| beat.tick()).boxed();
+    if tools.ledger.store().put_stream(&key, body, Write::Once).await? == Written::Exists {
+        // An earlier attempt stored it; that these are the same bytes is not assumed.
+        let theirs = digest_of(tools, &key).await?;
+        if theirs != sha256 {
+            return Err(Failed::Transient(format!("{key} is there with other bytes")));
+        }
+    }
+    let result = ResultFile { stem: stem.clone(), plan, frames, rate_hz, size_bytes, sha256, gain };
+    let result = tools.ledger.commit(record, &result).await?;
+    let fence = tools.ledger.queue().stem_ready(lease.claim().task, lease.token(), &stem).await?;
+    if let Some(ended) = ended_by(fence) {
+        lease.beat().end(ended);
+        return Err(Failed::Ended(ended));
+    }
+    Ok(result)
+}
+
+/// A file's bytes from its start, read on threads that may block.
+fn pieces(file: File) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    futures_util::stream::try_unfold(file, |file| async move {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut file = file;
+            let mut piece = vec![0; PIECE_BYTES];
+            let n = file.read(&mut piece)?;
+            piece.truncate(n);
+            Ok::<_, std::io::Error>((file, piece))
+        });
+        let (file, piece) = read.await.map_err(std::io::Error::other)??;
+        Ok(if piece.is_empty() { None } else { Some((Bytes::from(piece), file)) })
+    })
+}
+
+/// Length and SHA-256 of a file, which is at its start again afterwards.
+fn digest(file: &mut File) -> std::io::Result<(u64, String)> {
+    let (mut digest, mut size_bytes, mut piece) = (Sha256::new(), 0, vec![0; PIECE_BYTES]);
+    file.seek(SeekFrom::Start(0))?;
+    loop {
+        let n = file.read(&mut piece)?;
+        if n == 0 {
+            file.seek(SeekFrom::Start(0))?;
+            return Ok((size_bytes, hex(digest)));
+        }
+        digest.update(&piece[..n]);
+        size_bytes += n as u64;
+    }
+}
+
+async fn digest_of(tools: &Arc<Tools>, key: &ObjectKey) -> Result<String, Failed> {
+    let mut body = tools.ledger.store().get(key, None).await?.body;
+    let mut digest = Sha256::new();
+    while let Some(piece) = body.next().await {
+        digest.update(&piece?);
+    }
+    Ok(hex(digest))
+}
+
+fn hex(digest: Sha256) -> String {
+    SongHash::new(digest.finalize().into()).to_string()
+}

@@ -1,0 +1,198 @@
+//! One service in a folder: a queue in memory, a store of files, workers as they are needed.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audio::{Format as AudioFormat, WavDepth};
+use bytes::Bytes;
+use common::job::{Format, Manifest, Options, Record, Title};
+use common::keys::{Bucket, ObjectKey};
+use common::ledger::{Keep, Ledger, NewWork};
+use common::queue::memory::MemoryQueue;
+use common::queue::{Clock, Depth, Room, Rules};
+use common::storage::fs::Folder;
+use common::storage::{Store, Write};
+use common::{ModelName, SongHash, Tenant};
+use demucs::seeded::{checkpoint, signal, small_kwargs};
+use demucs::{Device, Settings as EngineSettings};
+use futures_util::TryStreamExt;
+use models::{ModelStore, StoreConfig};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use worker::{Engines, Settings, Worker};
+
+/// The stems of the network.
+pub(crate) const STEMS: [&str; 4] = ["drums", "bass", "other", "vocals"];
+/// Rate of the songs and of the network in Hz.
+const RATE: u32 = 8000;
+
+/// A service without an interface.
+pub(crate) struct Bench {
+    root: TempDir,
+    pub(crate) ledger: Ledger,
+    pub(crate) queue: Arc<MemoryQueue>,
+}
+
+impl Bench {
+    /// With the usual rules, but leases of a second.
+    pub(crate) async fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let weights = root.path().join("small.safetensors");
+        let network = checkpoint(small_kwargs(&STEMS), 7).unwrap();
+        std::fs::write(&weights, network.to_safetensors().unwrap()).unwrap();
+        models(root.path()).import(&weights, Some("small")).unwrap();
+        let store = Folder::new(root.path().join("store"));
+        store.prepare().await.unwrap();
+        let (ledger, queue) = ledger(Arc::new(store));
+        Self { root, ledger, queue }
+    }
+
+    /// Loses the queue with all that it knows, as a process that is killed does.
+    pub(crate) fn lose_the_queue(&mut self) {
+        (self.ledger, self.queue) = ledger(Arc::clone(self.ledger.store()));
+    }
+
+    /// The engines of one more worker.
+    pub(crate) fn engines(&self) -> Arc<Engines> {
+        let settings = EngineSettings { batch: 1, threads: 1 };
+        Arc::new(Engines::new(models(self.root.path()), Device::Cpu, settings))
+    }
+
+    /// Starts a worker whose spans have so many segments; none leaves it to the worker.
+    pub(crate) fn worker(&self, span_segments: Option<usize>) -> Running {
+        let settings = Settings {
+            span_segments,
+            temp_dir: Some(self.root.path().to_owned()),
+            reap_every: Duration::from_millis(100),
+            sweep_every: Duration::from_millis(200),
+            ..Settings::default()
+        };
+        let worker = Worker::new(self.ledger.clone(), self.engines(), settings);
+        let stop = CancellationToken::new();
+        let token = stop.clone();
+        let done = tokio::spawn(async move { worker.run(&token).await.unwrap() });
+        Running { stop, done }
+    }
+
+    /// Puts bytes into the store as a song.
+    pub(crate) async fn store_song(&self, song: Vec<u8>) -> SongHash {
+        let hash = SongHash::new(Sha256::digest(&song).into());
+        let key = ObjectKey::song(&Tenant::default_tenant(), &hash);
+        self.ledger.store().put(&key, Bytes::from(song), Write::Replace).await.unwrap();
+        hash
+    }
+
+    /// Asks for a song to be separated into FLAC files.
+    pub(crate) async fn submit(&self, song: SongHash) -> Record {
+        let options = Options { model: small(), format: Format::Flac { bits: 24 }, ..Options::default() };
+        let sources: Vec<_> = STEMS.iter().map(|stem| stem.parse().unwrap()).collect();
+        let work = NewWork {
+            tenant: Tenant::default_tenant(),
+            song,
+            options: options.checked(&sources).unwrap(),
+            title: Title::default(),
+            size_bytes: 1,
+            cost_ms: 1000,
+            callback: None,
+            request_id: "test".to_owned(),
+        };
+        let room = Room { jobs: 100, jobs_of_tenant: 100 };
+        self.ledger.accept(&work, room).await.unwrap().unwrap().record
+    }
+
+    /// Waits for a job's end.
+    pub(crate) async fn end_of(&self, record: &Record) -> Manifest {
+        tokio::time::timeout(Duration::from_secs(100), async {
+            loop {
+                if let Some(manifest) = self.ledger.manifest(record).await.unwrap() {
+                    return manifest;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Waits until the queue is at rest and nothing is pending.
+    pub(crate) async fn rest(&self) {
+        tokio::time::timeout(Duration::from_secs(100), async {
+            loop {
+                let depth = self.ledger.queue().depth().await.unwrap();
+                let left = self.paths(Bucket::Queue, "work/").await;
+                if (Depth { dead: depth.dead, ..Depth::default() }) == depth && left.is_empty() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Paths of all objects below a prefix.
+    pub(crate) async fn paths(&self, bucket: Bucket, prefix: &str) -> Vec<String> {
+        let page = self.ledger.store().list(bucket, prefix, None, 1000).await.unwrap();
+        page.objects.into_iter().map(|(key, _)| key.path().to_owned()).collect()
+    }
+
+    /// The bytes of a result.
+    pub(crate) async fn result(&self, record: &Record, stem: &str) -> Option<Vec<u8>> {
+        let result = self.ledger.result(record, &stem.parse().unwrap()).await.unwrap()?;
+        let object = self.ledger.open(record, &result, None).await.unwrap();
+        let pieces: Vec<Bytes> = object.body.try_collect().await.unwrap();
+        Some(pieces.concat())
+    }
+}
+
+/// A worker at work.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    done: JoinHandle<()>,
+}
+
+impl Running {
+    /// As SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.done.await.unwrap();
+    }
+
+    /// As `kill -9` does: nothing of it runs any more, and it says nothing.
+    pub(crate) fn kill(self) {
+        self.done.abort();
+    }
+}
+
+fn ledger(store: Arc<dyn Store>) -> (Ledger, Arc<MemoryQueue>) {
+    let rules = Rules {
+        lease: Duration::from_secs(1),
+        retry_base: Duration::from_millis(10),
+        max_attempts: 20,
+        ..Rules::default()
+    };
+    let queue = Arc::new(MemoryQueue::new(rules, Clock::Own));
+    (Ledger::new(store, queue.clone(), Keep::default()), queue)
+}
+
+fn models(root: &Path) -> ModelStore {
+    ModelStore::open(StoreConfig { offline: true, ..StoreConfig::new(root.join("models")) }).unwrap()
+}
+
+/// The network's name.
+pub(crate) fn small() -> ModelName {
+    "small".parse().unwrap()
+}
+
+/// A song of `frames` frames as a WAV file.
+pub(crate) fn song(frames: usize) -> Vec<u8> {
+    let mut wav = Cursor::new(Vec::new());
+    let mut encoder = AudioFormat::Wav(WavDepth::Float32).encoder(&mut wav, RATE, 2).unwrap();
+    encoder.write(&signal(frames)).unwrap();
+    encoder.finish().unwrap();
+    wav.into_inner()
+}

@@ -1,0 +1,109 @@
+//! How jobs end.
+
+use std::time::Duration;
+
+use common::job::Ending;
+use common::keys::Bucket;
+use common::queue::State;
+
+use crate::bench::{Bench, song};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_no_song_fails_once_with_a_sentence() {
+    let bench = Bench::new().await;
+    let hash = bench.store_song(b"this is no song, whatever its name says".repeat(50)).await;
+    let record = bench.submit(hash).await;
+    let worker = bench.worker(None);
+    let manifest = bench.end_of(&record).await;
+    let Ending::Failed { reason } = manifest.ending else { panic!("{manifest:?}") };
+    assert!(reason.len() > 10 && !reason.contains('/'), "{reason}");
+    bench.rest().await;
+    worker.stop().await;
+    let status = bench.ledger.queue().status(record.id).await.unwrap().unwrap();
+    assert_eq!(status.state, State::Failed);
+    assert_eq!(bench.result(&record, "bass").await, None);
+    let view = bench.ledger.view(&record).await.unwrap();
+    assert_eq!(view.error.unwrap().detail, reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canceled_job_leaves_no_stems() {
+    let bench = Bench::new().await;
+    let hash = bench.store_song(song(40_000)).await;
+    let record = bench.submit(hash).await;
+    let worker = bench.worker(Some(4));
+    while bench.ledger.view(&record).await.unwrap().progress.segments_done == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let manifest = bench.ledger.cancel(&record).await.unwrap();
+    assert_eq!(manifest.ending, Ending::Canceled);
+    bench.rest().await;
+    worker.stop().await;
+    let results = bench.paths(Bucket::Output, "").await;
+    assert!(results.iter().all(|path| path.ends_with("/manifest.json")), "{results:?}");
+    assert_eq!(bench.ledger.view(&record).await.unwrap().state, State::Canceled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_queue_costs_time_and_no_song() {
+    let mut bench = Bench::new().await;
+    let hash = bench.store_song(song(20_000)).await;
+    let record = bench.submit(hash).await;
+    let worker = bench.worker(Some(2));
+    while bench.ledger.view(&record).await.unwrap().progress.segments_done == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    worker.kill();
+    bench.lose_the_queue();
+    assert_eq!(bench.ledger.queue().status(record.id).await.unwrap(), None);
+    let worker = bench.worker(Some(2));
+    assert!(matches!(bench.end_of(&record).await.ending, Ending::Succeeded { .. }));
+    bench.rest().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_pushed_by_hand_is_separated_once_its_song_is_there() {
+    let bench = Bench::new().await;
+    let bytes = song(3000);
+    let hash = common::SongHash::new(
+        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &bytes))
+            .into(),
+    );
+    bench.queue.push_by_hand(&format!(r#"{{"hash": "{hash}", "model": "small"}}"#));
+    bench.queue.push_by_hand("this is no job");
+    let worker = bench.worker(None);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    bench.store_song(bytes).await;
+    let record = tokio::time::timeout(Duration::from_mins(1), async {
+        loop {
+            let tenant = common::Tenant::default_tenant();
+            if let Some(record) = bench.ledger.jobs_with_song(&tenant, &hash).await.unwrap().pop() {
+                return record;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    // The usual format does not have the network's rate of 8 kHz at 320 kbit/s; what counts is that it ends.
+    bench.end_of(&record).await;
+    bench.rest().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_song_twice_is_one_separation() {
+    let bench = Bench::new().await;
+    let hash = bench.store_song(song(3000)).await;
+    let (one, two) = tokio::join!(bench.submit(hash), bench.submit(hash));
+    assert_eq!(one.id, two.id);
+    let worker = bench.worker(None);
+    bench.end_of(&one).await;
+    assert_eq!(bench.submit(hash).await.id, one.id);
+    bench.ledger.delete(&one).await.unwrap();
+    let other = bench.submit(bench.store_song(song(3000)).await).await;
+    assert_ne!(other.id, one.id);
+    assert!(matches!(bench.end_of(&other).await.ending, Ending::Succeeded { .. }));
+    worker.stop().await;
+}

@@ -1,0 +1,6 @@
+//! Workers with a real store and queue, and a small network with seeded weights.
+#![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
+
+mod bench;
+mod ends;
+mod identity;
