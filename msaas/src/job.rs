@@ -111,6 +111,7 @@ impl Order<'_> {
             clip: clip_mode(self.args.clip_mode),
             temp_dir: self.args.temp_dir.clone(),
             threads: usize::from(self.args.jobs),
+            pulse: separation::Pulse::default(),
         })
     }
 }

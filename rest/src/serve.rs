@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -82,9 +83,11 @@ fn connection(
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let limits = &app.config.limits;
+    let idle = limits.idle;
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().call(request.map(Body::new))
+        let (mut router, idle) = (router.clone(), idle);
+        async move { router.call(unread(request, idle).await).await }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -99,6 +102,23 @@ fn connection(
         }
         said(served.await);
     }
+}
+
+/// Bytes of a body that nobody asked for, read so that the connection can end in peace.
+const UNASKED_BYTES: usize = 64 << 10;
+
+/// Reads the small body of a request that should have none: older clients send `null` with every GET. Left unread,
+/// it would make the system reset the connection before the client has its answer.
+async fn unread(request: Request<hyper::body::Incoming>, idle: Duration) -> Request<Body> {
+    let takes_none =
+        matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
+    if !takes_none && request.uri().path() != "/" {
+        return request.map(Body::new);
+    }
+    let (parts, body) = request.into_parts();
+    // Too long or too slow: the connection ends as it may.
+    tokio::time::timeout(idle, Limited::new(body, UNASKED_BYTES).collect()).await.ok();
+    Request::from_parts(parts, Body::empty())
 }
 
 fn said(ended: Result<(), hyper::Error>) {

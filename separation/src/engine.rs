@@ -63,6 +63,12 @@ impl Engine {
         Ok(Self { orders: Some(orders), thread: Some(thread), separator })
     }
 
+    /// Whether the thread is gone, as after a panic in the networks: nothing can be separated any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// What the networks separate, in their order.
     #[must_use]
     pub fn sources(&self) -> &[String] {

@@ -30,6 +30,7 @@
 //!     clip: ClipMode::Common,
 //!     temp_dir: None,
 //!     threads: 0,
+//!     pulse: separation::Pulse::default(),
 //! };
 //! let stems = separation::separate(&engine, song, &plan, &stop, &mut |_| ())?;
 //! assert_eq!((stems.len(), stems[3].frames()), (4, 1000));
@@ -45,6 +46,7 @@ mod clip;
 mod engine;
 mod error;
 mod output;
+mod pulse;
 mod separate;
 mod song;
 mod space;
@@ -54,6 +56,7 @@ pub use clip::ClipMode;
 pub use engine::{Engine, Event};
 pub use error::{Error, Result};
 pub use output::{Sealed, Target};
+pub use pulse::Pulse;
 pub use separate::{Plan, Wanted, file_rate, merge, separate, span};
 pub use song::{Reading, Song, hash};
 pub use stop::Stop;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use audio::{Block, Resampler, SealedFile, Spool, StemFile};
 use tags::Tags;
 
-use crate::{ClipMode, Error, Plan, Result, Stop, space};
+use crate::{ClipMode, Error, Plan, Pulse, Result, Stop, space};
 
 /// Where a result goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Output {
     }
 
     /// Encodes what has waited, with `gain`, and puts in the tags.
-    pub(crate) fn seal(mut self, gain: f32, tags: &Tags, stop: &Stop) -> Result<Sealed> {
+    pub(crate) fn seal(mut self, gain: f32, tags: &Tags, stop: &Stop, pulse: &Pulse) -> Result<Sealed> {
         if let Some(mut spool) = self.waiting.take() {
             let mut block = vec![Vec::new(); 2];
             for start in (0..spool.frames()).step_by(BLOCK_FRAMES) {
@@ -91,6 +91,7 @@ impl Output {
                     self.clip.apply(gain, channel);
                 }
                 self.file.write(&block)?;
+                pulse.beat();
             }
         }
         Ok(Sealed { target: self.target, file: self.file.seal(tags)?, gain, rate: self.rate })

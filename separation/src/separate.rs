@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use tags::Tags;
 
 use crate::output::Output;
-use crate::{ClipMode, Engine, Error, Event, Result, Sealed, Song, Stop, Target, space};
+use crate::{ClipMode, Engine, Error, Event, Pulse, Result, Sealed, Song, Stop, Target, space};
 
 /// What becomes of one song.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Plan {
     pub temp_dir: Option<PathBuf>,
     /// Results that are encoded at a time, once their gain is known; 0 takes one for each core.
     pub threads: usize,
+    /// Hears of every block that is encoded.
+    pub pulse: Pulse,
 }
 
 /// One result.
@@ -195,7 +197,9 @@ fn seal(outputs: Vec<Output>, plan: &Plan, stop: &Stop) -> Result<Vec<Sealed>> {
     let jobs: Vec<_> = outputs.into_iter().zip(gains).zip(&plan.results).collect();
     // All of them first: which of several errors is told must not depend on who was faster.
     let sealed: Vec<Result<Sealed>> = pool.install(|| {
-        jobs.into_par_iter().map(|((output, gain), wanted)| output.seal(gain, &wanted.tags, stop)).collect()
+        jobs.into_par_iter()
+            .map(|((output, gain), wanted)| output.seal(gain, &wanted.tags, stop, &plan.pulse))
+            .collect()
     });
     sealed.into_iter().collect()
 }

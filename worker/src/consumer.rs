@@ -58,7 +58,7 @@ impl Worker {
     /// # Errors
     /// [`EngineError`].
     pub fn warm_up(&self, model: &ModelName) -> Result<(), EngineError> {
-        self.tools.engines.get(model)?.warm_up()
+        self.tools.engines.get(model, &mut || ())?.warm_up()
     }
 
     /// Works until `stop`; then the task in hand goes back at the next segment, and this returns.

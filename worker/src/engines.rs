@@ -1,11 +1,11 @@
 //! The networks that this worker has, and what its results depend on.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::{ModelName, SongHash};
 use demucs::{Bag, Device, Loudness, Request, Separator, Settings, Span, Stem};
-use models::ModelStore;
+use models::{FetchEvent, ModelStore};
 use separation::{Engine, Song, Stop};
 use sha2::{Digest, Sha256};
 
@@ -39,9 +39,6 @@ pub enum EngineError {
     /// Its thread cannot be started.
     #[error(transparent)]
     Engine(#[from] separation::Error),
-    /// An earlier load broke off in a way that nobody foresaw.
-    #[error("the engines are in an unknown state")]
-    Poisoned,
 }
 
 impl Engines {
@@ -51,18 +48,27 @@ impl Engines {
         Self { store, device, settings, loaded: Mutex::new(None) }
     }
 
-    /// The engine of a model; fetches and loads it where that has not happened. Blocks.
+    /// The engine of a model; fetches and loads it where that has not happened. Blocks; `watch`
+    /// hears of every bit of progress.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn get(&self, model: &ModelName) -> Result<Arc<Loaded>, EngineError> {
-        let mut loaded = self.loaded.lock().map_err(|_| EngineError::Poisoned)?;
-        if let Some(engine) = loaded.as_ref().filter(|engine| engine.model == *model) {
+    pub fn get(&self, model: &ModelName, watch: &mut dyn FnMut()) -> Result<Arc<Loaded>, EngineError> {
+        // A load that broke off left nothing behind but an empty place.
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = |engine: &&Arc<Loaded>| engine.model == *model && !engine.engine.has_ended();
+        if let Some(engine) = loaded.as_ref().filter(usable) {
             return Ok(Arc::clone(engine));
         }
         // The old one goes first: two networks at a time would need twice the memory.
         *loaded = None;
-        self.store.ensure(model.as_str(), &mut |event| tracing::info!(%model, "{event}"))?;
+        self.store.ensure(model.as_str(), &mut |event| {
+            watch();
+            if !matches!(event, FetchEvent::Progress { .. }) {
+                tracing::info!(%model, "{event}");
+            }
+        })?;
+        watch();
         let bag = self.store.load(model.as_str(), None)?;
         let bag = Bag::new(bag.members, bag.weights.as_deref(), &self.device)?;
         let engine = Engine::start(Separator::new(bag, self.settings)?)?;

@@ -13,7 +13,7 @@ use common::ledger::Keep;
 use common::{shutdown, telemetry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use worker::WorkerArgs;
+use worker::{WorkerArgs, WorkerError};
 
 /// Takes songs from the queue, separates them, and puts their stems into the object store.
 #[derive(Debug, Parser)]
@@ -44,8 +44,11 @@ async fn main() -> ExitCode {
     match run(Config::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
             eprintln!("error: {error:#}");
+            if error.is::<WorkerError>() {
+                // The work that hangs holds a thread that the runtime would wait for.
+                std::process::exit(1);
+            }
             ExitCode::FAILURE
         }
     }

@@ -58,8 +58,15 @@ impl Ledger {
             if let Some(record) = last
                 && self.is_live(&record).await?
             {
-                self.enter(&record, ROOM_FOR_ALL).await?;
-                return Ok(Ok(Accepted { record, deduplicated: true }));
+                match self.enter(&record, room).await? {
+                    Submitted::Stale => continue,
+                    // Whoever made it is being refused at this moment, and takes it away.
+                    Submitted::TenantFull => return Ok(Err(Refused::TenantFull)),
+                    Submitted::Full => return Ok(Err(Refused::Full)),
+                    Submitted::Accepted | Submitted::Known(_) => {
+                        return Ok(Ok(Accepted { record, deduplicated: true }));
+                    }
+                }
             }
             let now_ms = now_ms();
             let record = Record {
@@ -95,6 +102,10 @@ impl Ledger {
                     Refused::SongGone
                 }
             };
+            if refused != Refused::SongGone && self.queue.status(record.id).await?.is_some() {
+                // Someone who asked for the same had room by now: the job is theirs, and stays.
+                return Ok(Ok(Accepted { record, deduplicated: true }));
+            }
             for key in [
                 identity,
                 ObjectKey::pending(&record.id),
@@ -170,5 +181,3 @@ impl Ledger {
         Ok(self.queue.reset(Epoch(epoch)).await?)
     }
 }
-
-const ROOM_FOR_ALL: Room = Room { jobs: u64::MAX, jobs_of_tenant: u64::MAX };

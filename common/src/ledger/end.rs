@@ -89,7 +89,12 @@ impl Ledger {
         let Some(status) = self.queue.status(record.id).await? else { return Ok(None) };
         match status.state {
             State::Queued | State::Running => Ok(None),
-            State::Failed => Ok(Some(self.finish(record, Ending::Failed { reason: status.reason }).await?)),
+            State::Failed => {
+                // What is a fault of the song was written by the worker that found it. The rest is for operators.
+                tracing::error!(job.id = %record.id, reason = status.reason, "a job was given up");
+                let reason = "the song could not be separated, in several attempts".to_owned();
+                Ok(Some(self.finish(record, Ending::Failed { reason }).await?))
+            }
             State::Canceled => Ok(Some(self.finish(record, Ending::Canceled).await?)),
             // Workers write the manifest before they tell the queue.
             State::Succeeded => self.manifest(record).await,

@@ -7,6 +7,7 @@ use common::ledger::Keep;
 use common::{backends, shutdown, telemetry};
 
 use crate::cli::ServeArgs;
+use crate::terminal;
 
 /// Runs the command.
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
@@ -40,5 +41,12 @@ async fn serve(args: ServeArgs) -> Result<()> {
     };
     let done = tokio::try_join!(served, working);
     stop.cancel();
+    if let Err(error) = &done
+        && error.is::<worker::WorkerError>()
+    {
+        terminal::complain(&format!("msaas: {}", terminal::sentence(error)));
+        // The work that hangs holds a thread that the runtime would wait for.
+        std::process::exit(1);
+    }
     done.map(|_| ())
 }

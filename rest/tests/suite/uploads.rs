@@ -105,6 +105,24 @@ async fn a_client_that_leaves_or_stands_still_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_late_with_a_get_does_not_break_the_answer() {
+    let server = Server::new();
+    let address = server.listen().await;
+    let head = "GET /apiv1/queue HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                Content-Length: 4\r\n\r\n";
+    for _ in 0..20 {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        client.write_all(b"null").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[tokio::test]
 async fn more_uploads_than_places_are_told_to_come_again() {
     let server = Server::with(&["--uploads", "1"]);
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(1);

@@ -9,7 +9,7 @@ use common::storage::Store;
 use demucs::{Mixture, SpanSums};
 use futures_util::TryStreamExt;
 
-use super::plan::{add_tags, engine, names, order};
+use super::plan::{add_tags, engine, names, order, pulse};
 use super::results::publish;
 use super::span::read;
 use super::{Failed, Tools, blocking};
@@ -18,13 +18,14 @@ use crate::lease::Lease;
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
     let claim = lease.claim().clone();
     let layout = read(&claim.part)?;
-    let loaded = engine(tools, &record.options.model).await?;
+    let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, lease.beat(), rate).await?;
     let mut order = order(record, loaded.engine().sources(), song.rate())?;
     let names = names(record, loaded.engine().sources())?;
     add_tags(tools, lease, record, &mut order).await?;
     order.temp_dir.clone_from(&tools.settings.temp_dir);
+    order.pulse = pulse(lease.beat());
     let spans = loaded.engine().spans(song.frames(), &order.request(), layout.segments)?;
     let (beat, store, job) = (lease.beat().clone(), Arc::clone(tools.ledger.store()), record.id);
     let runtime = tokio::runtime::Handle::current();

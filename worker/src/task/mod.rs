@@ -9,6 +9,7 @@ mod span;
 
 use std::sync::Arc;
 
+use common::job::Ending;
 use common::ledger::Ledger;
 use common::queue::{Outcome, TaskKind};
 
@@ -16,7 +17,7 @@ pub(crate) use failure::Failed;
 pub(crate) use song::Songs;
 
 use crate::engines::Engines;
-use crate::lease::Lease;
+use crate::lease::{Ended, Lease};
 use crate::settings::Settings;
 
 /// What all tasks of a worker share.
@@ -33,10 +34,16 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome
     let claim = lease.claim();
     let record = tools.ledger.record(&claim.task.job).await?;
     // Deleted, or of before a reset: the queue will learn of it by itself.
-    let record = record.ok_or(Failed::Ended(crate::lease::Ended::Canceled))?;
-    if tools.ledger.manifest(&record).await?.is_some() {
-        // Another worker had written the end and could not tell the queue.
-        return Ok(Outcome::Done);
+    let record = record.ok_or(Failed::Ended(Ended::Canceled))?;
+    // Another worker had written the end and could not tell the queue.
+    match tools.ledger.manifest(&record).await?.map(|manifest| manifest.ending) {
+        Some(Ending::Succeeded { .. }) => return Ok(Outcome::Done),
+        Some(Ending::Failed { reason }) => return Err(Failed::Permanent(reason)),
+        Some(Ending::Canceled) => {
+            tools.ledger.queue().cancel(record.id).await?;
+            return Err(Failed::Ended(Ended::Canceled));
+        }
+        None => {}
     }
     match claim.task.kind {
         TaskKind::Plan => plan::perform(tools, lease, &record).await,

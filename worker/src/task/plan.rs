@@ -7,13 +7,13 @@ use common::job::{ClipMode, Format, Options, Record};
 use common::queue::{Outcome, Span, Spans};
 use common::{ModelName, StemName};
 use demucs::{Loudness, Mixture, Rest, Shifts, Stem};
-use separation::{Song, Target, Wanted};
+use separation::{Pulse, Song, Target, Wanted};
 use serde::{Deserialize, Serialize};
 
 use super::results::publish;
 use super::{Failed, Tools, blocking};
 use crate::engines::Loaded;
-use crate::lease::Lease;
+use crate::lease::{Beat, Lease};
 
 /// What a plan tells its spans and its merge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub(crate) struct Layout {
 pub(crate) const LAYOUT: u32 = 1;
 
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
-    let loaded = engine(tools, &record.options.model).await?;
+    let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
     let beat = lease.beat();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, beat, rate).await?;
@@ -58,9 +58,13 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
 }
 
 /// The engine of a model.
-pub(crate) async fn engine(tools: &Arc<Tools>, model: &ModelName) -> Result<Arc<Loaded>, Failed> {
-    let (engines, model) = (Arc::clone(&tools.engines), model.clone());
-    blocking(move || Ok(engines.get(&model)?)).await
+pub(crate) async fn engine(
+    tools: &Arc<Tools>,
+    lease: &Lease,
+    model: &ModelName,
+) -> Result<Arc<Loaded>, Failed> {
+    let (engines, model, beat) = (Arc::clone(&tools.engines), model.clone(), lease.beat().clone());
+    blocking(move || Ok(engines.get(&model, &mut || beat.tick())?)).await
 }
 
 /// Separates the whole song in one go, without anything passing through the store.
@@ -77,6 +81,7 @@ async fn whole(
     add_tags(tools, lease, record, &mut order).await?;
     let beat = lease.beat().clone();
     order.temp_dir.clone_from(&tools.settings.temp_dir);
+    order.pulse = pulse(&beat);
     let sealed = blocking(move || {
         let start = Instant::now();
         let mut watch =
@@ -88,6 +93,12 @@ async fn whole(
     })
     .await?;
     publish(tools, lease, record, names, sealed).await
+}
+
+/// Blocks that are encoded renew the lease too.
+pub(crate) fn pulse(beat: &Beat) -> Pulse {
+    let beat = beat.clone();
+    Pulse::new(move || beat.tick())
 }
 
 /// Names of the results of a job.
@@ -145,6 +156,7 @@ pub(crate) fn order(record: &Record, sources: &[String], song_rate: u32) -> Resu
         },
         temp_dir: None,
         threads: 0,
+        pulse: Pulse::default(),
     })
 }
 

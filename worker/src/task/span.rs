@@ -18,7 +18,7 @@ use crate::lease::Lease;
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
     let claim = lease.claim();
     let layout = read(&claim.part)?;
-    let loaded = engine(tools, &record.options.model).await?;
+    let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, lease.beat(), rate).await?;
     let request = order(record, loaded.engine().sources(), song.rate())?.request();

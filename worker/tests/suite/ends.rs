@@ -5,6 +5,8 @@ use std::time::Duration;
 use common::job::Ending;
 use common::keys::Bucket;
 use common::queue::State;
+use common::storage::Write;
+use common::{Epoch, JobId, ObjectKey};
 
 use crate::bench::{Bench, song};
 
@@ -106,4 +108,22 @@ async fn the_same_song_twice_is_one_separation() {
     assert_ne!(other.id, one.id);
     assert!(matches!(bench.end_of(&other).await.ending, Ending::Succeeded { .. }));
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_cannot_be_read_does_not_keep_others_from_being_found_again() {
+    let mut bench = Bench::new().await;
+    // Listed before all others.
+    let damaged = JobId::from_parts(Epoch(0), 1);
+    let store = bench.ledger.store();
+    store.put(&ObjectKey::job(&damaged), "{".into(), Write::Replace).await.unwrap();
+    store.put(&ObjectKey::pending(&damaged), "".into(), Write::Replace).await.unwrap();
+    let hash = bench.store_song(song(3000)).await;
+    let record = bench.submit(hash).await;
+    bench.lose_the_queue();
+    assert_eq!(bench.ledger.sweep_pending().await.unwrap().submitted, 1);
+    let worker = bench.worker(None);
+    assert!(matches!(bench.end_of(&record).await.ending, Ending::Succeeded { .. }));
+    worker.stop().await;
+    assert_eq!(bench.paths(Bucket::Queue, "jobs/").await.len(), 2, "what cannot be read is not removed");
 }

@@ -10,7 +10,7 @@ use crate::bench::{Bench, STEMS, small, song};
 /// The files that one engine makes of a song in one pass.
 fn in_one_pass(bench: &Bench, bytes: &[u8]) -> Vec<Vec<u8>> {
     let engines = bench.engines();
-    let loaded = engines.get(&small()).unwrap();
+    let loaded = engines.get(&small(), &mut || ()).unwrap();
     let engine = loaded.engine();
     let reading = Reading { rate: engine.rate(), ..Reading::default() };
     let stop = Stop::default();
@@ -30,6 +30,7 @@ fn in_one_pass(bench: &Bench, bytes: &[u8]) -> Vec<Vec<u8>> {
         clip: ClipMode::Common,
         temp_dir: None,
         threads: 1,
+        pulse: separation::Pulse::default(),
     };
     let sealed = separation::separate(engine, song, &plan, &stop, &mut |_| ()).unwrap();
     let bytes = |sealed: separation::Sealed| {
