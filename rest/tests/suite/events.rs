@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use common::queue::{Claimant, Queue as _, Rules, TaskKind, Token};
+use common::job::Ending;
+use common::queue::{Claimant, Failure, Queue as _, Rules, TaskKind, Token};
 use serde_json::json;
 
 use crate::support::{Server, sent, song};
@@ -77,6 +78,21 @@ async fn a_job_that_the_queue_has_forgotten_is_told_from_its_manifest() {
 }
 
 #[tokio::test]
+async fn what_failed_again_and_again_is_not_told_in_the_words_of_operators() {
+    let server = Server::new();
+    let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
+    let kinds = vec![TaskKind::Plan];
+    let claimant = Claimant { worker: "w".to_owned(), fingerprint: String::new(), kinds };
+    let token = Token::draw();
+    let claim = server.queue.claim(&claimant, token).await.unwrap().unwrap();
+    let said = "s3://10.0.0.7 refused the secret of /var/tmp";
+    server.queue.fail(claim.task, token, Failure::Permanent, said).await.unwrap();
+    let all = sent(&events(&server, &format!("{path}/events"), "").await.is(200).body);
+    let detail = all.last().unwrap().job["error"]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("several attempts") && !detail.contains("10.0.0.7"), "{detail}");
+}
+
+#[tokio::test]
 async fn a_failed_job_says_why() {
     let server = Server::new();
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
@@ -84,8 +100,11 @@ async fn a_failed_job_says_why() {
     let claimant = Claimant { worker: "w".to_owned(), fingerprint: String::new(), kinds };
     let token = Token::draw();
     let claim = server.queue.claim(&claimant, token).await.unwrap().unwrap();
-    let failure = common::queue::Failure::Permanent;
-    server.queue.fail(claim.task, token, failure, "the song has no audio").await.unwrap();
+    // As a worker does: what is a fault of the song is written down before the queue hears of it.
+    let reason = "the song has no audio".to_owned();
+    let record = server.app.ledger.record(&claim.task.job).await.unwrap().unwrap();
+    server.app.ledger.finish(&record, Ending::Failed { reason: reason.clone() }).await.unwrap();
+    server.queue.fail(claim.task, token, Failure::Permanent, &reason).await.unwrap();
     let all = sent(&events(&server, &format!("{path}/events"), "").await.is(200).body);
     let last = &all.last().unwrap().job;
     assert_eq!(last["state"], "failed");
