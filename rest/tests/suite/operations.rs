@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use common::Bucket;
-use common::queue::{Claimant, Failure, Queue as _, TaskKind, Token};
+use common::queue::{Failure, Queue as _};
 use serde_json::json;
 
 use crate::support::{Server, song};
@@ -12,10 +12,7 @@ use crate::support::{Server, song};
 async fn the_work_of_a_dead_job_is_done_anew() {
     let server = Server::new();
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
-    let kinds = vec![TaskKind::Plan];
-    let claimant = Claimant { worker: "w".to_owned(), fingerprint: String::new(), kinds };
-    let token = Token::draw();
-    let claim = server.queue.claim(&claimant, token).await.unwrap().unwrap();
+    let (claim, token) = server.claim_plan().await;
     server.queue.fail(claim.task, token, Failure::Permanent, "no disk").await.unwrap();
     let dead = server.get("/v2/operations/dead").await.is(200).json();
     assert_eq!(dead["dead"][0]["reason"], "no disk");

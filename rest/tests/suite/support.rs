@@ -14,7 +14,7 @@ use common::StemName;
 use common::job::{Ending, Format, Record, ResultFile};
 use common::ledger::{Keep, Ledger};
 use common::queue::memory::MemoryQueue;
-use common::queue::{Claimant, Clock, Outcome, Queue as _, Rules, TaskKind, Token};
+use common::queue::{Claim, Claimant, Clock, Outcome, Queue as _, Rules, TaskKind, Token};
 use common::storage::{Store, Write};
 use rest::auth::Keys;
 use rest::callback::{Callbacks, Guard, Network, Resolver, Secret};
@@ -159,6 +159,14 @@ impl Server {
     pub(crate) async fn separate(&self, body: &Value) -> Answer {
         self.call(Method::POST, "/apiv1/separate", &[("content-type", "application/json")], body.to_string())
             .await
+    }
+
+    /// Takes the next plan, as a worker does.
+    pub(crate) async fn claim_plan(&self) -> (Claim, Token) {
+        let kinds = vec![TaskKind::Plan];
+        let claimant = Claimant { worker: "w".to_owned(), fingerprint: String::new(), kinds };
+        let token = Token::draw();
+        (self.queue.claim(&claimant, token).await.unwrap().unwrap(), token)
     }
 
     /// Works until there is nothing to do; gives how many songs.
