@@ -69,7 +69,7 @@ fn run(program: &Path, package: &str, folder: &Path, limit: Duration) -> Result<
     let log = File::create(&log_path).map_err(|error| error.to_string())?;
     let mut child = Command::new(program)
         .args(["pack", package, "--ignore-scripts", "--no-update-notifier", "--loglevel=error"])
-        .args(["--fetch-retries=1", "--fetch-retry-maxtimeout=5000"])
+        .args(["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
