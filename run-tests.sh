@@ -11,14 +11,25 @@ case "${1:-}" in
 esac
 . scripts/lib.sh
 
-stages=()
+stages=() running='' began=0
 stage() {
-    local name=$1 start=$SECONDS
+    local name=$1
     shift
     printf '\n== %s\n' "$name"
+    running=$name began=$SECONDS
     "$@"
-    stages+=("$(printf '%5d s  %s' $((SECONDS - start)) "$name")")
+    running=''
+    stages+=("$(printf '%5d s  %s' $((SECONDS - began)) "$name")")
 }
+
+# Also where a stage failed, which is then the last one.
+summary() {
+    printf '\nseconds by stage:\n'
+    ((${#stages[@]} == 0)) || printf '%s\n' "${stages[@]}"
+    [[ -z $running ]] || printf '%5d s  %s: FAILED\n' $((SECONDS - began)) "$running"
+    printf '%5d s  in all\n' "$SECONDS"
+}
+trap summary EXIT
 
 tests() {
     cargo nextest run --workspace --locked --no-fail-fast --status-level fail --final-status-level slow
@@ -37,7 +48,3 @@ stage "scripts" check_scripts
 stage "documents" docs
 stage "documentation examples" doc_tests
 stage "tests" tests
-
-printf '\nseconds by stage:\n'
-printf '%s\n' "${stages[@]}"
-printf '%5d s  in all\n' "$SECONDS"

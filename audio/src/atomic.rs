@@ -72,16 +72,24 @@ impl AtomicFile {
         &self.target
     }
 
+    /// Brings what was written to the disk.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::DiskFull`].
+    pub fn sync(&mut self) -> Result<()> {
+        let synced = self.file_mut().sync_data();
+        synced.map_err(|source| full_or(source, directory(&self.target), "write the output file"))
+    }
+
     /// Puts the file in place, over an older one if there is one.
     ///
     /// # Errors
     /// [`crate::Error::Io`], [`crate::Error::DiskFull`]; nothing remains then.
     pub fn commit(mut self) -> Result<()> {
         // Otherwise a crash could leave the new name on an empty file.
-        let synced = self.file_mut().sync_data();
+        self.sync()?;
         let Self { content, target } = self;
         let dir = directory(&target);
-        synced.map_err(|source| full_or(source, dir, "write the output file"))?;
         let renamed = match content {
             #[cfg(target_os = "linux")]
             Content::Unnamed(file) => {

@@ -42,7 +42,7 @@ mod stereo;
 
 pub use atomic::AtomicFile;
 pub use decode::{AudioInfo, DecodeLimits, Decoder, MediaSource, Report};
-pub use encode::{Bitrate, Encoded, Encoder, FlacDepth, Format, WavDepth};
+pub use encode::{Bitrate, Encoded, Encoder, FlacDepth, Format, Preset, WavDepth};
 pub use error::{Error, Result};
 pub use resample::{Resampler, resampled_len};
 pub use spool::{Spool, free_bytes};

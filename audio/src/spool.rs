@@ -18,7 +18,7 @@ const PART: usize = 8192;
 /// temporary file (about 1.3 GB for an hour of stereo at 44.1 kHz), which vanishes with the process.
 #[derive(Debug)]
 pub struct Spool {
-    file: SpooledTempFile,
+    file: Kept,
     dir: PathBuf,
     channels: usize,
     frames: usize,
@@ -37,8 +37,23 @@ impl Spool {
     #[must_use]
     pub fn with_memory(channels: usize, dir: Option<&Path>, memory_bytes: usize) -> Self {
         let dir = dir.map_or_else(std::env::temp_dir, Path::to_path_buf);
-        let file = tempfile::spooled_tempfile_in(memory_bytes, &dir);
+        let file = Kept::Spooled(tempfile::spooled_tempfile_in(memory_bytes, &dir));
         Self { file, dir, channels, frames: 0, at: 0 }
+    }
+
+    /// A spool over a file without a name in which the audio is already: `frames` frames of interleaved 32-bit
+    /// floats, least byte first.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file is shorter.
+    pub fn of_file(file: File, channels: usize, frames: usize) -> Result<Self> {
+        let bytes = frames as u64 * channels as u64 * 4;
+        if file.metadata().map_err(Error::io("read kept audio"))?.len() < bytes {
+            return Err(Error::io("read kept audio")(ErrorKind::UnexpectedEof.into()));
+        }
+        let file = Kept::File(file);
+        // Where the cursor stands is not known: the first read or write has to go to its place.
+        Ok(Self { file, dir: std::env::temp_dir(), channels, frames, at: u64::MAX })
     }
 
     /// Channels of every block.
@@ -108,6 +123,49 @@ impl Spool {
     }
 }
 
+/// Where the bytes are.
+#[derive(Debug)]
+enum Kept {
+    /// In memory while they are few.
+    Spooled(SpooledTempFile),
+    /// In a file that someone else wrote.
+    File(File),
+}
+
+impl Read for Kept {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Spooled(file) => file.read(bytes),
+            Self::File(file) => file.read(bytes),
+        }
+    }
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Spooled(file) => file.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Spooled(file) => file.flush(),
+            Self::File(file) => file.flush(),
+        }
+    }
+}
+
+impl Seek for Kept {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        match self {
+            Self::Spooled(file) => file.seek(to),
+            Self::File(file) => file.seek(to),
+        }
+    }
+}
+
 /// A full disk in words with numbers, anything else as it is.
 pub(crate) fn full_or(source: std::io::Error, dir: &Path, action: &'static str) -> Error {
     match source.kind() {
@@ -138,7 +196,7 @@ mod tests {
                 let other = plane.iter().map(|sample| -sample).collect();
                 spool.append(&[plane, other]).unwrap();
             }
-            assert_eq!(spool.file.is_rolled(), blocks == 200);
+            assert!(matches!(&spool.file, Kept::Spooled(file) if file.is_rolled() == (blocks == 200)));
             let frames = spool.frames();
             for (start, found) in
                 [(0, 20_000), (12_999, 20_000), (frames - 7, 7), (frames, 0), (frames + 9, 0)]
@@ -155,6 +213,19 @@ mod tests {
             assert_eq!(spool.read(frames, &mut out).unwrap(), 1);
             assert_eq!(out, [[1.0], [2.0]]);
         }
+    }
+
+    #[test]
+    fn a_file_of_samples_is_a_spool() {
+        let mut file = tempfile::tempfile().unwrap();
+        for sample in [1.0f32, -1.0, 2.0, -2.0, 3.0, -3.0] {
+            file.write_all(&sample.to_le_bytes()).unwrap();
+        }
+        let mut spool = Spool::of_file(file.try_clone().unwrap(), 2, 3).unwrap();
+        let mut out = vec![vec![9.0; 3]; 2];
+        assert_eq!(spool.read(1, &mut out).unwrap(), 2);
+        assert_eq!(out, [[2.0, 3.0, 0.0], [-2.0, -3.0, 0.0]]);
+        assert!(Spool::of_file(file, 2, 4).is_err());
     }
 
     #[test]

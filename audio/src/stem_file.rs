@@ -67,6 +67,10 @@ impl StemFile {
         if !tags.is_empty() {
             tags::write(place.file(), tags)?;
         }
+        if let Place::Named(file) = &mut place {
+            // Now, so that files which are published together appear within moments of each other.
+            file.sync()?;
+        }
         Ok(SealedFile { place, encoded })
     }
 

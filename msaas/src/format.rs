@@ -1,7 +1,7 @@
 //! From options to a file format.
 
 use anyhow::{Result, bail};
-use audio::{Bitrate, FlacDepth, Format, WavDepth};
+use audio::{Bitrate, FlacDepth, Format, Preset, WavDepth};
 
 use crate::cli::{FormatArg, FormatArgs};
 
@@ -15,13 +15,18 @@ pub(crate) fn format(args: &FormatArgs) -> Result<Format> {
     };
     let format = match kind(args) {
         FormatArg::Mp3 if bits.is_some() => return only("WAV and FLAC"),
-        FormatArg::Wav | FormatArg::Flac if args.bitrate.is_some() || args.vbr.is_some() => {
+        FormatArg::Wav | FormatArg::Flac
+            if args.bitrate.is_some() || args.vbr.is_some() || args.mp3_preset.is_some() =>
+        {
             return only("MP3");
         }
-        FormatArg::Mp3 => Format::Mp3(match args.vbr {
-            Some(quality) => Bitrate::Vbr(quality),
-            None => Bitrate::Cbr(args.bitrate.unwrap_or(320)),
-        }),
+        FormatArg::Mp3 => Format::Mp3 {
+            bitrate: match args.vbr {
+                Some(quality) => Bitrate::Vbr(quality),
+                None => Bitrate::Cbr(args.bitrate.unwrap_or(320)),
+            },
+            preset: args.mp3_preset.and_then(Preset::new).unwrap_or(Preset::BEST),
+        },
         FormatArg::Wav => Format::Wav(match bits {
             Some(16) => WavDepth::Bits16,
             None | Some(24) => WavDepth::Bits24,
@@ -67,14 +72,18 @@ mod tests {
     #[test]
     fn the_spellings_of_demucs_are_understood() {
         for (options, expected) in [
-            (&[][..], Format::Mp3(Bitrate::Cbr(320))),
-            (&["--mp3", "--mp3-bitrate", "192"], Format::Mp3(Bitrate::Cbr(192))),
+            (&[][..], Format::mp3(Bitrate::Cbr(320))),
+            (&["--mp3", "--mp3-bitrate", "192"], Format::mp3(Bitrate::Cbr(192))),
             (&["--flac"], Format::Flac(FlacDepth::Bits24)),
             (&["--flac", "--int24"], Format::Flac(FlacDepth::Bits24)),
             (&["--int24"], Format::Wav(WavDepth::Bits24)),
             (&["--float32"], Format::Wav(WavDepth::Float32)),
             (&["--format", "wav", "--bits", "16"], Format::Wav(WavDepth::Bits16)),
-            (&["--vbr", "2"], Format::Mp3(Bitrate::Vbr(2))),
+            (
+                &["--mp3-preset", "7"],
+                Format::Mp3 { bitrate: Bitrate::Cbr(320), preset: Preset::new(7).expect("a preset") },
+            ),
+            (&["--vbr", "2"], Format::mp3(Bitrate::Vbr(2))),
         ] {
             assert_eq!(parse(options).unwrap(), expected, "{options:?}");
         }
@@ -89,6 +98,8 @@ mod tests {
             &["--int24", "--bits", "16"],
             &["--mp3", "--float32"],
             &["--flac", "--float32"],
+            &["--flac", "--mp3-preset", "3"],
+            &["--mp3-preset", "1"],
         ] {
             assert!(parse(options).is_err(), "{options:?}");
         }

@@ -83,7 +83,7 @@ fn walk(
         }
         if path.is_dir() {
             walk(&path, out, &folder.join(&name), seen, found)?;
-        } else if tags::sniff_path(&path).is_ok() {
+        } else if path.is_file() && tags::sniff_path(&path).is_ok() {
             found.push(Found { path, folder: folder.to_path_buf() });
         }
     }

@@ -14,7 +14,12 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// MP3 with a LAME tag, so that players give back the exact length.
-    Mp3(Bitrate),
+    Mp3 {
+        /// How it spends its bits.
+        bitrate: Bitrate,
+        /// How long it thinks about them.
+        preset: Preset,
+    },
     /// WAV; RF64 where it would pass 4 GiB.
     Wav(WavDepth),
     /// FLAC with its MD5 sum.
@@ -24,10 +29,25 @@ pub enum Format {
 /// How an MP3 spends its bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bitrate {
-    /// Constant, in kbit/s: 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256 or 320.
+    /// Constant, in kbit/s: 64, 80, 96, 112, 128, 160, 192, 224, 256 or 320.
     Cbr(u16),
     /// Variable, LAME's `-V`: 0 is best (about 245 kbit/s), 9 is smallest.
     Vbr(u8),
+}
+
+/// How carefully LAME encodes, its `-q`: from 2, the best and the default, to 7, the fastest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Preset(u8);
+
+impl Preset {
+    /// What demucs asks for where nobody asks.
+    pub const BEST: Self = Self(2);
+
+    /// `None` outside of 2 to 7.
+    #[must_use]
+    pub fn new(quality: u8) -> Option<Self> {
+        (2..=7).contains(&quality).then_some(Self(quality))
+    }
 }
 
 /// Sample format of a WAV file.
@@ -53,16 +73,22 @@ pub enum FlacDepth {
 impl Default for Format {
     /// What demucs writes: MP3 at 320 kbit/s.
     fn default() -> Self {
-        Self::Mp3(Bitrate::Cbr(320))
+        Self::mp3(Bitrate::Cbr(320))
     }
 }
 
 impl Format {
+    /// MP3, encoded as well as demucs does.
+    #[must_use]
+    pub const fn mp3(bitrate: Bitrate) -> Self {
+        Self::Mp3 { bitrate, preset: Preset::BEST }
+    }
+
     /// The usual file extension, without a dot.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Mp3(_) => "mp3",
+            Self::Mp3 { .. } => "mp3",
             Self::Wav(_) => "wav",
             Self::Flac(_) => "flac",
         }
@@ -72,7 +98,7 @@ impl Format {
     #[must_use]
     pub fn mime(self) -> &'static str {
         match self {
-            Self::Mp3(_) => "audio/mpeg",
+            Self::Mp3 { .. } => "audio/mpeg",
             Self::Wav(_) => "audio/wav",
             Self::Flac(_) => "audio/flac",
         }
@@ -84,7 +110,7 @@ impl Format {
     #[must_use]
     pub fn supports_rate(self, hz: u32) -> bool {
         match self {
-            Self::Mp3(_) => matches!(hz, 32_000 | 44_100 | 48_000),
+            Self::Mp3 { .. } => matches!(hz, 32_000 | 44_100 | 48_000),
             Self::Wav(_) => hz > 0,
             Self::Flac(_) => (1..=655_350).contains(&hz),
         }
@@ -94,7 +120,7 @@ impl Format {
     #[must_use]
     pub fn max_channels(self) -> usize {
         match self {
-            Self::Mp3(_) => 2,
+            Self::Mp3 { .. } => 2,
             Self::Wav(_) => MAX_CHANNELS,
             Self::Flac(_) => 8,
         }
@@ -118,7 +144,7 @@ impl Format {
             return Err(Error::Channels { channels, max: self.max_channels() });
         }
         Ok(match self {
-            Self::Mp3(bitrate) => Box::new(mp3::Mp3::new(out, bitrate, rate, channels)?),
+            Self::Mp3 { bitrate, preset } => Box::new(mp3::Mp3::new(out, bitrate, preset, rate, channels)?),
             Self::Wav(depth) => Box::new(wav::Wav::new(out, depth, rate, channels)?),
             Self::Flac(depth) => Box::new(flac::Flac::new(out, depth, rate, channels)?),
         })

@@ -7,7 +7,7 @@ use mp3lame_encoder::{
     max_required_buffer_size,
 };
 
-use super::{Bitrate, Encoded, Encoder, io};
+use super::{Bitrate, Encoded, Encoder, Preset, io};
 use crate::{Error, Result, frames_of};
 
 /// Frames handed to LAME at a time.
@@ -17,6 +17,7 @@ pub(super) struct Mp3<W> {
     out: W,
     lame: Lame,
     channels: usize,
+    gain: f32,
     frames: usize,
     clipped: u64,
     bytes: Vec<u8>,
@@ -24,16 +25,17 @@ pub(super) struct Mp3<W> {
 }
 
 impl<W: Write + Seek> Mp3<W> {
-    pub(super) fn new(out: W, bitrate: Bitrate, rate: u32, channels: usize) -> Result<Self> {
-        let lame = lame(bitrate, rate, channels)?;
+    pub(super) fn new(out: W, bitrate: Bitrate, preset: Preset, rate: u32, channels: usize) -> Result<Self> {
+        let lame = lame(bitrate, preset, rate, channels)?;
         let planes = [Vec::new(), Vec::new()];
-        Ok(Self { out, lame, channels, frames: 0, clipped: 0, bytes: Vec::new(), planes })
+        let gain = 1.0 / loudness_kept(bitrate);
+        Ok(Self { out, lame, channels, gain, frames: 0, clipped: 0, bytes: Vec::new(), planes })
     }
 
     fn encode(&mut self, block: &[Vec<f32>], start: usize, end: usize) -> Result<()> {
         for (clean, plane) in self.planes.iter_mut().zip(block) {
             clean.clear();
-            clean.extend(plane[start..end].iter().map(|sample| clamped(*sample)));
+            clean.extend(plane[start..end].iter().map(|sample| self.gain * clamped(*sample)));
             self.clipped += plane[start..end].iter().filter(|sample| sample.abs() > 1.0).count() as u64;
         }
         self.bytes.clear();
@@ -82,22 +84,24 @@ impl<W: Write + Seek + Send> Encoder for Mp3<W> {
     }
 }
 
-fn lame(bitrate: Bitrate, rate: u32, channels: usize) -> Result<Lame> {
+fn lame(bitrate: Bitrate, preset: Preset, rate: u32, channels: usize) -> Result<Lame> {
     let refused = |reason: &str| Error::Encode { format: "mp3", reason: reason.to_owned() };
     let build = |error: mp3lame_encoder::BuildError| refused(&error.to_string().to_lowercase());
     let mut builder = Builder::new().ok_or_else(|| refused("no memory for the encoder"))?;
     builder.set_num_channels(channels as u8).map_err(build)?;
     builder.set_sample_rate(rate).map_err(build)?;
-    // 2 is what demucs asks of LAME.
-    builder.set_quality(Quality::NearBest).map_err(build)?;
+    let quality = graded(preset.0).ok_or_else(|| refused("there is no such preset"))?;
+    builder.set_quality(quality).map_err(build)?;
     match bitrate {
         Bitrate::Cbr(kbps) => {
-            let known =
-                constant(kbps).ok_or_else(|| refused(&format!("there is no bit rate of {kbps} kbit/s")))?;
+            let known = constant(kbps).ok_or_else(|| {
+                let rates = CONSTANT.map(|rate| (rate as u16).to_string()).join(", ");
+                refused(&format!("{kbps} kbit/s is none of the bit rates, which are {rates}"))
+            })?;
             builder.set_brate(known).map_err(build)?;
         }
         Bitrate::Vbr(quality) => {
-            let known = variable(quality).ok_or_else(|| {
+            let known = graded(quality).ok_or_else(|| {
                 refused(&format!("there is no quality {quality}: 0 is best, 9 is smallest"))
             })?;
             builder.set_vbr_mode(VbrMode::Mtrh).map_err(build)?;
@@ -110,27 +114,37 @@ fn lame(bitrate: Bitrate, rate: u32, channels: usize) -> Result<Lame> {
     builder.build().map_err(build)
 }
 
-/// Bit rates of MPEG-1 layer III.
+/// Bit rates of MPEG-1 layer III whose frames have room for LAME's tag, without which a file has no exact length.
+const CONSTANT: [Kbps; 10] = [
+    Kbps::Kbps64,
+    Kbps::Kbps80,
+    Kbps::Kbps96,
+    Kbps::Kbps112,
+    Kbps::Kbps128,
+    Kbps::Kbps160,
+    Kbps::Kbps192,
+    Kbps::Kbps224,
+    Kbps::Kbps256,
+    Kbps::Kbps320,
+];
+
 fn constant(kbps: u16) -> Option<Kbps> {
-    let known = [
-        Kbps::Kbps32,
-        Kbps::Kbps40,
-        Kbps::Kbps48,
-        Kbps::Kbps64,
-        Kbps::Kbps80,
-        Kbps::Kbps96,
-        Kbps::Kbps112,
-        Kbps::Kbps128,
-        Kbps::Kbps160,
-        Kbps::Kbps192,
-        Kbps::Kbps224,
-        Kbps::Kbps256,
-        Kbps::Kbps320,
-    ];
-    known.into_iter().find(|rate| *rate as u16 == kbps)
+    CONSTANT.into_iter().find(|rate| *rate as u16 == kbps)
 }
 
-fn variable(quality: u8) -> Option<Quality> {
+/// What LAME multiplies samples by before it encodes them, for fear of clipping at low bit rates. It is taken
+/// back here, or stems would not add up to the song. Source: `presets.c` of LAME 3.100; a test measures each.
+fn loudness_kept(bitrate: Bitrate) -> f32 {
+    match bitrate {
+        Bitrate::Cbr(..=160) => 0.95,
+        Bitrate::Cbr(..=192) => 0.97,
+        Bitrate::Cbr(..=224) => 0.98,
+        Bitrate::Cbr(_) | Bitrate::Vbr(_) => 1.0,
+    }
+}
+
+/// LAME's scale: 0 is best, 9 is worst.
+fn graded(quality: u8) -> Option<Quality> {
     let known = [
         Quality::Best,
         Quality::SecondBest,

@@ -283,9 +283,9 @@ fn every_kind_of_file_decodes_to_the_length_and_alignment_of_the_original() {
 #[test]
 fn our_own_files_decode_to_the_length_and_alignment_of_the_original() {
     let formats = [
-        Format::Mp3(Bitrate::Cbr(320)),
-        Format::Mp3(Bitrate::Cbr(128)),
-        Format::Mp3(Bitrate::Vbr(0)),
+        Format::mp3(Bitrate::Cbr(320)),
+        Format::mp3(Bitrate::Cbr(128)),
+        Format::mp3(Bitrate::Vbr(0)),
         Format::Wav(WavDepth::Bits16),
         Format::Wav(WavDepth::Bits24),
         Format::Wav(WavDepth::Float32),

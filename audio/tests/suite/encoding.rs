@@ -6,13 +6,13 @@ use tags::{Cover, Tags};
 
 use crate::support::{decoded_by_ffmpeg, dir, encode, ffmpeg, made_by_ffmpeg, music, open};
 
-const MP3: Format = Format::Mp3(Bitrate::Cbr(320));
+const MP3: Format = Format::mp3(Bitrate::Cbr(320));
 
 #[test]
 fn an_mp3_decodes_to_exactly_the_length_that_was_encoded() {
     let dir = dir();
     for rate in [32_000, 44_100, 48_000] {
-        for format in [MP3, Format::Mp3(Bitrate::Cbr(64)), Format::Mp3(Bitrate::Vbr(2))] {
+        for format in [MP3, Format::mp3(Bitrate::Cbr(64)), Format::mp3(Bitrate::Vbr(2))] {
             for frames in [0, 1, 2, 47, 575, 576, 1104, 1105, 1151, 1152, 1153, 2303, 44_100] {
                 let original = music(2, frames, rate);
                 let bytes = encode(&original, format, rate);
@@ -30,6 +30,26 @@ fn an_mp3_decodes_to_exactly_the_length_that_was_encoded() {
                     assert!(late.frames == 0 && late.fine.abs() < 0.1, "{late:?}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn an_mp3_is_as_loud_as_what_was_encoded_at_every_bit_rate() {
+    let constant = [64, 80, 96, 112, 128, 160, 192, 224, 256, 320].map(Bitrate::Cbr);
+    let variable = [0, 2, 4, 9].map(Bitrate::Vbr);
+    for bitrate in constant.into_iter().chain(variable) {
+        for channels in [1, 2] {
+            let tone: Vec<f32> = (0..44_100).map(|i| 0.5 * (i as f32 * 0.0627).sin()).collect();
+            let original = vec![tone; channels];
+            let decoded = open(encode(&original, Format::mp3(bitrate), 44_100))
+                .and_then(|mut decoder| decoder.read_all())
+                .expect("decoded");
+            let inner = |a: &[f32], b: &[f32]| -> f64 {
+                a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            let gain = inner(&original[0], &decoded[0]) / inner(&original[0], &original[0]);
+            assert!((gain - 1.0).abs() < 0.004, "{bitrate:?}, {channels} channels: {gain}");
         }
     }
 }
@@ -156,11 +176,11 @@ fn settings_that_do_not_exist_are_refused_in_words() {
     };
     assert_eq!(refused(MP3, 22_050, 2), "mp3 has no sample rate of 22050 hz");
     assert_eq!(
-        refused(Format::Mp3(Bitrate::Cbr(100)), 44_100, 2),
-        "cannot encode mp3: there is no bit rate of 100 kbit/s"
+        refused(Format::mp3(Bitrate::Cbr(100)), 44_100, 2),
+        "cannot encode mp3: 100 kbit/s is none of the bit rates, which are 64, 80, 96, 112, 128, 160, 192, 224, 256, 320"
     );
     assert_eq!(
-        refused(Format::Mp3(Bitrate::Vbr(10)), 44_100, 2),
+        refused(Format::mp3(Bitrate::Vbr(10)), 44_100, 2),
         "cannot encode mp3: there is no quality 10: 0 is best, 9 is smallest"
     );
     assert_eq!(refused(MP3, 44_100, 3), "3 channels are not supported: at least 1 and at most 2");

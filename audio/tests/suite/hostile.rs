@@ -8,7 +8,7 @@ use tags::{Cover, Tags};
 
 use crate::support::{agreement_db, decoded_by_ffmpeg, dir, encode, made_by_ffmpeg, music, open};
 
-const MP3: Format = Format::Mp3(Bitrate::Cbr(128));
+const MP3: Format = Format::mp3(Bitrate::Cbr(128));
 
 fn refusal(bytes: Vec<u8>) -> String {
     open(bytes).and_then(|mut decoder| decoder.read_all()).expect_err("refused").to_string()

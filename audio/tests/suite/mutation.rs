@@ -65,7 +65,7 @@ fn mutated_files_of_every_kind_neither_panic_nor_hang() {
         std::fs::read(made_by_ffmpeg(dir.path(), name, &signal, 44_100, options)).expect("read")
     };
     let files = [
-        ("mp3", encode(&signal, Format::Mp3(Bitrate::Vbr(4)), 44_100)),
+        ("mp3", encode(&signal, Format::mp3(Bitrate::Vbr(4)), 44_100)),
         ("wav", encode(&signal, Format::Wav(WavDepth::Bits24), 44_100)),
         ("flac", encode(&signal, Format::Flac(FlacDepth::Bits16), 44_100)),
         ("rf64", made("a.wav", &["-rf64", "always"])),

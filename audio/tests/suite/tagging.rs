@@ -7,7 +7,7 @@ use crate::support::{dir, encode, made_by_ffmpeg, music, open};
 
 fn formats() -> [(Format, Container); 3] {
     [
-        (Format::Mp3(Bitrate::Cbr(128)), Container::Mp3),
+        (Format::mp3(Bitrate::Cbr(128)), Container::Mp3),
         (Format::Wav(WavDepth::Bits16), Container::Wav),
         (Format::Flac(FlacDepth::Bits16), Container::Flac),
     ]
@@ -81,7 +81,7 @@ fn every_container_is_recognised_by_its_bytes_and_gives_its_tags() {
 fn broken_tags_are_empty_tags() {
     let mut bytes = b"ID3\x04\0\0\0\0\x7f\x7f".to_vec();
     bytes.extend(b"TIT2\xff\xff\xff\xff\0\0".repeat(20));
-    bytes.extend(encode(&music(1, 5000, 44_100), Format::Mp3(Bitrate::Cbr(128)), 44_100));
+    bytes.extend(encode(&music(1, 5000, 44_100), Format::mp3(Bitrate::Cbr(128)), 44_100));
     assert_eq!(tags::read(&mut Cursor::new(&bytes)), Tags::default());
     assert_eq!(open(bytes).and_then(|mut decoder| decoder.read_all()).expect("decoded")[0].len(), 5000);
     assert_eq!(tags::read(&mut Cursor::new(b"nothing at all")), Tags::default());
@@ -108,7 +108,7 @@ fn a_compressed_tag_frame_is_not_unpacked() {
     let mut bytes = b"ID3\x04\0\0\0\0".to_vec();
     bytes.extend([(body.len() >> 7) as u8, body.len() as u8 & 0x7f]);
     bytes.extend(body);
-    bytes.extend(encode(&music(1, 5000, 44_100), Format::Mp3(Bitrate::Cbr(128)), 44_100));
+    bytes.extend(encode(&music(1, 5000, 44_100), Format::mp3(Bitrate::Cbr(128)), 44_100));
     let tags = tags::read(&mut Cursor::new(&bytes));
     assert_eq!((tags.title.as_deref(), tags.cover), (Some("Song"), None));
 }

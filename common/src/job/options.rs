@@ -63,7 +63,7 @@ pub struct Mix {
 pub enum Format {
     /// MP3 at a constant bit rate in kbit/s.
     Mp3 {
-        /// 32 to 320, one of the format's rates.
+        /// One of [`MP3_RATES_KBPS`].
         bitrate_kbps: u16,
     },
     /// WAV, integers of 16 or 24 bits or floats of 32.
@@ -131,8 +131,8 @@ pub struct InvalidOptions {
     pub why: String,
 }
 
-/// Constant bit rates of MPEG-1 layer III in kbit/s.
-const MP3_RATES_KBPS: [u16; 14] = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+/// Constant bit rates of MP3 in kbit/s: lower ones have no room for the tag that keeps the length.
+pub const MP3_RATES_KBPS: [u16; 10] = [64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
 
 impl Options {
     /// The same request in its one form: sorted, nothing twice, all values checked.
@@ -176,7 +176,7 @@ impl Options {
         }
         match self.format {
             Format::Mp3 { bitrate_kbps } if !MP3_RATES_KBPS.contains(&bitrate_kbps) => {
-                return invalid("format", format!("MP3 has no bit rate of {bitrate_kbps} kbit/s"));
+                return invalid("format", format!("the bit rates of MP3 are {MP3_RATES_KBPS:?} kbit/s"));
             }
             Format::Wav { bits } if ![16, 24, 32].contains(&bits) => {
                 return invalid("format", format!("WAV files have 16, 24 or 32 bits, not {bits}"));
@@ -207,6 +207,13 @@ impl Options {
             None => self.stems.clone(),
         };
         stems.into_iter().chain(self.mixes.iter().map(|mix| mix.name.clone())).collect()
+    }
+
+    /// What of a job decides its sources: jobs that agree in it need one separation.
+    #[must_use]
+    pub fn separation(&self, song: &SongHash) -> JobKey {
+        let Self { model, shifts, overlap, .. } = self.clone();
+        Self { model, shifts, overlap, ..Self::default() }.key(song)
     }
 
     /// One text for one request; of options that went through [`Options::checked`].

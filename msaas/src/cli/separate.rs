@@ -100,12 +100,15 @@ pub(crate) struct FormatArgs {
     /// The same as --format flac.
     #[arg(long, conflicts_with = "format")]
     pub(crate) flac: bool,
-    /// Constant bit rate of MP3 files in kbit/s [default: 320].
+    /// Constant bit rate of MP3 files in kbit/s, 64 to 320 [default: 320].
     #[arg(long, visible_alias = "mp3-bitrate", value_name = "KBPS", conflicts_with = "vbr")]
     pub(crate) bitrate: Option<u16>,
     /// Variable bit rate of MP3 files, from 0 (best) to 9 (smallest).
     #[arg(long, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(0..=9))]
     pub(crate) vbr: Option<u8>,
+    /// How MP3 is encoded, from 2 (best) to 7 (fastest) [default: 2].
+    #[arg(long, value_name = "PRESET", value_parser = clap::value_parser!(u8).range(2..=7))]
+    pub(crate) mp3_preset: Option<u8>,
     /// Bits of a sample: WAV 16, 24 or 32 (float), FLAC 16 or 24 [default: 24].
     #[arg(long, value_name = "BITS")]
     pub(crate) bits: Option<u8>,

@@ -183,6 +183,18 @@ fn a_folder_that_links_to_itself_is_read_once() {
 }
 
 #[test]
+fn a_pipe_among_the_songs_is_passed_by() {
+    let place = Place::new(Network::Tiny);
+    let album = place.path("album");
+    std::fs::create_dir(&album).expect("made");
+    write_wav(&album.join("song.wav"), &music(8_000, 500), 8_000);
+    // Whoever opens it waits for a writer that never comes.
+    assert!(std::process::Command::new("mkfifo").arg(album.join("pipe")).status().expect("run").success());
+    let ran = run(place.separate(["--stems", "drums", "--format", "wav"]).arg(&album));
+    assert_eq!(ran.succeeds(), [place.stem("song", "drums.wav").display().to_string()]);
+}
+
+#[test]
 fn results_in_the_folder_of_the_songs_are_not_separated_again() {
     let place = Place::new(Network::Tiny);
     let album = place.path("album");

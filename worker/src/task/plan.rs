@@ -163,7 +163,7 @@ pub(crate) fn order(record: &Record, sources: &[String], song_rate: u32) -> Resu
 fn format(format: Format) -> audio::Format {
     use audio::{Bitrate, FlacDepth, WavDepth};
     match format {
-        Format::Mp3 { bitrate_kbps } => audio::Format::Mp3(Bitrate::Cbr(bitrate_kbps)),
+        Format::Mp3 { bitrate_kbps } => audio::Format::mp3(Bitrate::Cbr(bitrate_kbps)),
         Format::Wav { bits: 16 } => audio::Format::Wav(WavDepth::Bits16),
         Format::Wav { bits: 32 } => audio::Format::Wav(WavDepth::Float32),
         Format::Wav { .. } => audio::Format::Wav(WavDepth::Bits24),
