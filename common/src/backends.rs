@@ -19,6 +19,41 @@ use crate::storage::fs::Folder;
 use crate::storage::s3::{AccessKeys, S3, S3Config};
 use crate::storage::{Store, StoreError};
 
+/// How long things are kept; every program of a service is told the same.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct KeepArgs {
+    /// How long results are kept after a job was accepted.
+    #[arg(long, env = "MSAAS_KEEP_RESULTS", value_name = "TIME", default_value = "7d", value_parser = duration)]
+    pub keep_results: Duration,
+    /// How long separated sources are kept, losslessly, so that other formats and mixes of a song need no second
+    /// separation; 0 keeps none.
+    #[arg(long, env = "MSAAS_KEEP_SOURCES", value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub keep_sources: Duration,
+}
+
+impl From<KeepArgs> for Keep {
+    fn from(args: KeepArgs) -> Self {
+        Self { results: args.keep_results, sources: args.keep_sources, ..Self::default() }
+    }
+}
+
+/// A time as a number with `s`, `m`, `h` or `d`; seconds without.
+///
+/// # Errors
+/// A sentence for anything else.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match &text[end..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return Err("a time is a number with s, m, h or d".to_owned()),
+    };
+    let number: u64 = text[..end].parse().map_err(|_| "a time begins with a number".to_owned())?;
+    Ok(Duration::from_secs(number.saturating_mul(factor)))
+}
+
 /// Why there is no ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {

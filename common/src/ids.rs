@@ -24,7 +24,7 @@ macro_rules! digest {
         impl $name {
             /// Wraps a digest.
             #[must_use]
-            pub fn new(digest: [u8; 32]) -> Self {
+            pub const fn new(digest: [u8; 32]) -> Self {
                 Self(digest)
             }
 

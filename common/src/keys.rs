@@ -15,18 +15,21 @@
 //! | queue | `canceled/<job>`, `epoch/<n>` | cancellations and resets, durable before they are answered |
 //! | both | `probe/<uuid>` | written at start-up to see that the store keeps its promises |
 //! | queue | `work/<job>/<plan>/...` | what passes between plan, spans and merge |
+//! | queue | `kept-until/<hour>/<tenant>/<separationkey>` | when the kept sources of a separation go |
+//! | output | `kept/<tenant>/<separationkey>/<job>/<source>.flac` and `.../record.json` | sources, losslessly, for formats and mixes that are asked for later |
 //! | output | `<songhash>-<stem>.mp3` | the default tenant's MP3 results, the last model asked for |
-//! | output | `results/<tenant>/<jobkey>/<job>/<plan>/<stem>.<ext>` and `....json` | a result and its commit record |
+//! | output | `results/<tenant>/<jobkey>/<job>/<plan>-<engine>/<stem>.<ext>` and `....json` | a result and its commit record |
 //! | output | `results/<tenant>/<jobkey>/<job>/removed/<stem>` | a result that the older contract does not show any more |
 //! | output | `results/<tenant>/<jobkey>/<job>/manifest.json` | what a job ended with; written last |
 //!
-//! Results have their job and plan in the key: two engines that differ by a bit can then never share a song.
+//! Results have their job, plan and engine in the key: two engines that differ by a bit can then never share a song.
 
 use std::fmt;
 
 use uuid::Uuid;
 
 use crate::ids::{Epoch, JobId, JobKey, SongHash, StemName, Tenant};
+use crate::job::Make;
 
 /// The two buckets; their real names are configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +47,8 @@ pub struct ObjectKey {
     path: String,
 }
 
+/// Prefix of all identities.
+pub const IDENTITIES: &str = "identity/";
 /// Prefix of pending jobs, the only one that a sweep lists.
 pub const PENDING: &str = "pending/";
 /// Prefix of the resets.
@@ -56,6 +61,8 @@ pub const EXPIRY: &str = "expiry/";
 pub const IDEMPOTENCY: &str = "idempotency/";
 /// Prefix of the marks of songs whose results' time was over.
 pub const GONE: &str = "gone/";
+/// Prefix of the marks of when kept sources go.
+pub const KEPT_UNTIL: &str = "kept-until/";
 /// Prefix of all intermediates.
 pub const WORK: &str = "work/";
 
@@ -96,6 +103,35 @@ impl ObjectKey {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The job in its path, of all objects that belong to one job.
+    #[must_use]
+    pub fn job_id(&self) -> Option<JobId> {
+        let mut parts = self.path.split('/');
+        let job = match parts.next()? {
+            "jobs" => parts.next()?.strip_suffix(".json")?,
+            "pending" | "canceled" | "work" => parts.next()?,
+            "expiry" => parts.nth(1)?,
+            "uses" | "results" | "kept" => parts.nth(2)?,
+            "tenants" => return self.as_job_of_tenant(),
+            _ => return None,
+        };
+        job.parse().ok()
+    }
+
+    /// The song in its path, of an upload and of what the older contract finds; and whose it is.
+    #[must_use]
+    pub fn of_song(&self) -> Option<(Tenant, SongHash)> {
+        let published = || {
+            let (song, stem) = self.path.strip_suffix(".mp3")?.split_once('-')?;
+            stem.parse::<StemName>().ok()?;
+            Some((Tenant::default_tenant(), song.parse().ok()?))
+        };
+        match self.bucket {
+            Bucket::Queue => self.as_song(),
+            Bucket::Output => published(),
+        }
     }
 
     /// An upload whose hash is not known yet.
@@ -153,7 +189,7 @@ impl ObjectKey {
     /// Prefix of all jobs that do or did this work.
     #[must_use]
     pub fn identities_of(tenant: &Tenant, key: &JobKey) -> String {
-        format!("identity/{tenant}/{key}/")
+        format!("{IDENTITIES}{tenant}/{key}/")
     }
 
     /// The mark of a job that needs a song.
@@ -206,6 +242,37 @@ impl ObjectKey {
         Self::queue(format!("{IDEMPOTENCY}{tenant}/{}.json", SongHash::new(*digest)))
     }
 
+    /// Prefix of what is kept of a separation.
+    #[must_use]
+    pub fn kept_of(tenant: &Tenant, separation: &JobKey) -> String {
+        format!("kept/{tenant}/{separation}/")
+    }
+
+    /// The record of what is kept of a separation; written last.
+    #[must_use]
+    pub fn kept(tenant: &Tenant, separation: &JobKey) -> Self {
+        Self::output(format!("{}record.json", Self::kept_of(tenant, separation)))
+    }
+
+    /// A kept source, as `job` made it.
+    #[must_use]
+    pub fn kept_source(tenant: &Tenant, separation: &JobKey, job: &JobId, source: &StemName) -> Self {
+        Self::output(format!("{}{job}/{source}.flac", Self::kept_of(tenant, separation)))
+    }
+
+    /// The mark of when kept sources go; padded, so that a listing is in order of time.
+    #[must_use]
+    pub fn kept_until(at_s: u64, tenant: &Tenant, separation: &JobKey) -> Self {
+        Self::queue(format!("{KEPT_UNTIL}{:09}/{tenant}/{separation}", at_s / 3600))
+    }
+
+    /// The hour, since 1970, and the separation of a mark of [`ObjectKey::kept_until`].
+    #[must_use]
+    pub fn as_kept_until(&self) -> Option<(u64, Tenant, JobKey)> {
+        let mut parts = self.path.strip_prefix(KEPT_UNTIL)?.split('/');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+
     /// The mark of a cancellation.
     #[must_use]
     pub fn canceled(job: &JobId) -> Self {
@@ -242,14 +309,15 @@ impl ObjectKey {
 
     /// A result with its file name extension.
     #[must_use]
-    pub fn result(work: &Work<'_>, plan: u32, stem: &StemName, extension: &'static str) -> Self {
-        Self::output(format!("{}{plan}/{stem}.{extension}", work.prefix()))
+    pub fn result(work: &Work<'_>, make: &Make, stem: &StemName, extension: &'static str) -> Self {
+        Self::output(format!("{}{}-{}/{stem}.{extension}", work.prefix(), make.plan, make.engine))
     }
 
     /// The record that makes a result visible.
     #[must_use]
-    pub fn commit(work: &Work<'_>, plan: u32, stem: &StemName, extension: &'static str) -> Self {
-        Self::output(format!("{}{plan}/{stem}.{extension}.json", work.prefix()))
+    pub fn commit(work: &Work<'_>, make: &Make, stem: &StemName, extension: &'static str) -> Self {
+        let result = Self::result(work, make, stem, extension);
+        Self::output(format!("{}.json", result.path))
     }
 
     /// The mark of a result that the older contract does not show any more.
@@ -314,6 +382,44 @@ mod tests {
         keys.sort();
         let listed: Vec<_> = keys.iter().rev().map(|key| key.as_job_of_tenant().unwrap()).collect();
         assert_eq!(listed, jobs);
+    }
+
+    #[test]
+    fn what_belongs_to_a_job_tells_which() {
+        let (tenant, job) = (Tenant::default_tenant(), JobId::from_parts(Epoch(7), 3));
+        let (song, key) = (SongHash::new([1; 32]), JobKey::new([2; 32]));
+        let work = Work { tenant: &tenant, key: &key, job: &job };
+        let make = Make { plan: 1, engine: "ab".to_owned() };
+        let bass = "bass".parse().unwrap();
+        for of_job in [
+            ObjectKey::job(&job),
+            ObjectKey::pending(&job),
+            ObjectKey::canceled(&job),
+            ObjectKey::span(&job, 1, 2),
+            ObjectKey::expiry(7200, &job),
+            ObjectKey::song_use(&tenant, &song, &job),
+            ObjectKey::of_tenant(&tenant, &job),
+            ObjectKey::result(&work, &make, &bass, "mp3"),
+            ObjectKey::commit(&work, &make, &bass, "mp3"),
+            ObjectKey::removed(&work, &bass),
+            ObjectKey::manifest(&work),
+            ObjectKey::kept_source(&tenant, &key, &job, &bass),
+        ] {
+            assert_eq!(of_job.job_id(), Some(job), "{of_job}");
+        }
+        for of_none in [
+            ObjectKey::song(&tenant, &song),
+            ObjectKey::identity(&tenant, &key, 1),
+            ObjectKey::published(&song, &bass),
+            ObjectKey::epoch(Epoch(7)),
+            ObjectKey::gone(&tenant, &song),
+            ObjectKey::incoming(Uuid::nil()),
+            ObjectKey::kept(&tenant, &key),
+        ] {
+            assert_eq!(of_none.job_id(), None, "{of_none}");
+        }
+        assert_eq!(ObjectKey::published(&song, &bass).of_song(), Some((tenant.clone(), song)));
+        assert_eq!(ObjectKey::kept_until(7205, &tenant, &key).as_kept_until(), Some((2, tenant, key)));
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Order<'_> {
                 Place::Output => Target::Unnamed,
             },
             tags: tags_of(&tags, found, stem),
+            kept: false,
         };
         Ok(Plan {
             results: self.stems.iter().enumerate().map(wanted).collect(),

@@ -21,6 +21,10 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    worker::decoder::if_asked().unwrap_or_else(obey)
+}
+
+fn obey() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Separate(args) => commands::separate::run(&args),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 
 pub use self::limits::LimitArgs;
-pub use common::backends::{QueueArgs, StoreArgs};
+use common::backends::duration;
+pub use common::backends::{KeepArgs, QueueArgs, StoreArgs};
 
 /// The HTTP interface of the service: takes songs in, queues jobs, serves results.
 #[derive(Debug, Clone, Parser)]
@@ -48,9 +49,9 @@ pub struct Config {
     /// Origins whose pages may call this interface from a browser; none by default, `*` for all.
     #[arg(long, env = "MSAAS_CORS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors: Vec<String>,
-    /// How long results are kept after a job was accepted.
-    #[arg(long, env = "MSAAS_KEEP_RESULTS", value_name = "TIME", default_value = "7d", value_parser = duration)]
-    pub keep_results: Duration,
+    /// How long things are kept.
+    #[command(flatten)]
+    pub keep: KeepArgs,
     /// How long requests may take to end after a signal to stop.
     #[arg(long, env = "MSAAS_SHUTDOWN", value_name = "TIME", default_value = "25s", value_parser = duration)]
     pub shutdown: Duration,
@@ -116,20 +117,6 @@ pub struct CallbackArgs {
     /// Callbacks at once.
     #[arg(long, env = "MSAAS_CALLBACK_TASKS", value_name = "N", default_value_t = 4)]
     pub callback_tasks: usize,
-}
-
-/// A time as a number with `s`, `m`, `h` or `d`; seconds without.
-fn duration(text: &str) -> Result<Duration, String> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let factor = match &text[end..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 24 * 3600,
-        _ => return Err("a time is a number with s, m, h or d".to_owned()),
-    };
-    let number: u64 = text[..end].parse().map_err(|_| "a time begins with a number".to_owned())?;
-    Ok(Duration::from_secs(number.saturating_mul(factor)))
 }
 
 /// A length as a number with `k`, `M` or `G` (of 1024); bytes without.

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use common::ledger::Keep;
 use common::{backends, shutdown, telemetry};
 use rest::Config;
 
@@ -24,8 +23,7 @@ async fn run(config: Config) -> Result<()> {
         telemetry::init("rest", config.log_format.into(), &config.log).map_err(anyhow::Error::msg)?;
     let figures = telemetry::figures().map_err(anyhow::Error::msg)?;
     let stop = shutdown::on_signals().context("signals cannot be heard")?;
-    let keep = Keep { results: config.keep_results, ..Keep::default() };
-    let ledger = backends::ledger(&config.queue, &config.store, keep, &stop).await?;
+    let ledger = backends::ledger(&config.queue, &config.store, config.keep.into(), &stop).await?;
     let Some(ledger) = ledger else { return Ok(()) };
     tokio::spawn(journal.run(ledger.queue().clone(), stop.clone()));
     rest::run(config, ledger, Some(figures), stop).await

@@ -12,7 +12,13 @@ pub enum ClipMode {
     Tanh,
     /// Left as they are; only 32-bit WAV keeps them.
     None,
+    /// Every result gets the gain [`HEADROOM`], so that peaks of four times full scale are kept; beyond, they are
+    /// cut. For what is read again by [`crate::derive`].
+    Headroom,
 }
+
+/// Gain of [`ClipMode::Headroom`].
+pub const HEADROOM: f32 = 0.25;
 
 impl ClipMode {
     /// Whether the peaks of whole results have to be known before the first sample can be encoded.
@@ -27,6 +33,7 @@ impl ClipMode {
             Self::Common => vec![fitting(peaks.iter().copied().fold(0.0, f32::max)); peaks.len()],
             Self::Rescale => peaks.iter().map(|peak| fitting(*peak)).collect(),
             Self::Clamp | Self::Tanh | Self::None => vec![1.0; peaks.len()],
+            Self::Headroom => vec![HEADROOM; peaks.len()],
         }
     }
 
@@ -37,6 +44,7 @@ impl ClipMode {
             Self::Clamp => samples.iter_mut().for_each(|s| *s = s.clamp(-1.0, 1.0)),
             Self::Tanh => samples.iter_mut().for_each(|s| *s = s.tanh()),
             Self::None => {}
+            Self::Headroom => samples.iter_mut().for_each(|s| *s = (HEADROOM * *s).clamp(-1.0, 1.0)),
         }
     }
 }

@@ -19,7 +19,7 @@
 //! let stop = Stop::default();
 //! let reading = Reading { rate: engine.rate(), ..Reading::default() };
 //! let song = Song::read(Box::new(wav), &reading, &stop)?;
-//! let wanted = |stem| Wanted { stem, target: Target::Unnamed, tags: tags::Tags::default() };
+//! let wanted = |stem| Wanted { stem, target: Target::Unnamed, tags: tags::Tags::default(), kept: false };
 //! let plan = Plan {
 //!     results: Stem::all(engine.sources()).into_iter().map(wanted).collect(),
 //!     shifts: Shifts::Off,
@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 
 mod clip;
+mod derive;
 mod engine;
 mod error;
 mod output;
@@ -52,11 +53,12 @@ mod song;
 mod space;
 mod stop;
 
-pub use clip::ClipMode;
+pub use clip::{ClipMode, HEADROOM};
+pub use derive::{Sources, derive};
 pub use engine::{Engine, Event};
 pub use error::{Error, Result};
 pub use output::{Sealed, Target};
 pub use pulse::Pulse;
 pub use separate::{Plan, Wanted, file_rate, merge, separate, span};
-pub use song::{Reading, Song, hash};
+pub use song::{Decoded, Reading, Song, decode_into, hash};
 pub use stop::Stop;

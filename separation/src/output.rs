@@ -1,10 +1,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use audio::{Block, Resampler, SealedFile, Spool, StemFile};
+use audio::{Block, FlacDepth, Format, Resampler, SealedFile, Spool, StemFile};
 use tags::Tags;
 
-use crate::{ClipMode, Error, Plan, Pulse, Result, Stop, space};
+use crate::{ClipMode, Error, Plan, Pulse, Result, Stop, Wanted, space};
 
 /// Where a result goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,26 @@ pub enum Target {
     Path(PathBuf),
     /// To a file without a name: see [`Sealed::into_file`].
     Unnamed,
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Encoding {
+    format: Format,
+    /// Sample rate in Hz.
+    pub(crate) rate: u32,
+    clip: ClipMode,
+}
+
+impl Encoding {
+    /// As the plan says, but for what is kept.
+    pub(crate) fn of(wanted: &Wanted, plan: &Plan, engine_rate: u32) -> Self {
+        if wanted.kept {
+            let format = Format::Flac(FlacDepth::Bits24);
+            return Self { format, rate: engine_rate, clip: ClipMode::Headroom };
+        }
+        Self { format: plan.format, rate: plan.rate, clip: plan.clip }
+    }
 }
 
 /// A result on its way to disk: blocks at the network's rate in, an encoded file out.
@@ -43,16 +63,22 @@ const BLOCK_FRAMES: usize = 1 << 16;
 
 impl Output {
     /// Starts the file of `frames` frames.
-    pub(crate) fn create(target: Target, plan: &Plan, engine_rate: u32, frames: usize) -> Result<Self> {
+    pub(crate) fn create(
+        target: Target,
+        encoding: Encoding,
+        plan: &Plan,
+        engine_rate: u32,
+        frames: usize,
+    ) -> Result<Self> {
         let temp_dir = plan.temp_dir.as_deref();
         let memory_bytes = space::memory_of_each(plan.results.len());
-        let waiting = plan.clip.needs_peaks().then(|| Spool::with_memory(2, temp_dir, memory_bytes));
+        let waiting = encoding.clip.needs_peaks().then(|| Spool::with_memory(2, temp_dir, memory_bytes));
         Ok(Self {
-            clip: plan.clip,
-            rate: plan.rate,
+            clip: encoding.clip,
+            rate: encoding.rate,
             frames,
-            resampler: Resampler::new(engine_rate, plan.rate, 2)?,
-            file: start(&target, plan, temp_dir)?,
+            resampler: Resampler::new(engine_rate, encoding.rate, 2)?,
+            file: start(&target, encoding, temp_dir)?,
             target,
             waiting,
             peak: 0.0,
@@ -109,13 +135,13 @@ impl Output {
     }
 }
 
-fn start(target: &Target, plan: &Plan, temp_dir: Option<&Path>) -> Result<StemFile> {
+fn start(target: &Target, encoding: Encoding, temp_dir: Option<&Path>) -> Result<StemFile> {
     match target {
         // Found only when the stem is shown, it would come after others of the song.
         Target::Path(path) if path.is_dir() => Err(Error::Folder { path: path.clone() }),
-        Target::Path(path) => StemFile::create(path, plan.format, plan.rate, 2)
+        Target::Path(path) => StemFile::create(path, encoding.format, encoding.rate, 2)
             .map_err(|source| Error::Write { path: path.clone(), source }),
-        Target::Unnamed => Ok(StemFile::unnamed(temp_dir, plan.format, plan.rate, 2)?),
+        Target::Unnamed => Ok(StemFile::unnamed(temp_dir, encoding.format, encoding.rate, 2)?),
     }
 }
 

@@ -7,7 +7,8 @@ use demucs::{BoxError, Joint, Loudness, Progress, Request, Shifts, Span, SpanSum
 use rayon::prelude::*;
 use tags::Tags;
 
-use crate::output::Output;
+use crate::clip::HEADROOM;
+use crate::output::{Encoding, Output};
 use crate::{ClipMode, Engine, Error, Event, Pulse, Result, Sealed, Song, Stop, Target, space};
 
 /// What becomes of one song.
@@ -44,6 +45,17 @@ pub struct Wanted {
     pub target: Target,
     /// What the file says about itself.
     pub tags: Tags,
+    /// Whether it is kept for [`crate::derive`]: as FLAC of 24 bits at the engine's rate with [`ClipMode::Headroom`],
+    /// whatever the plan says of other results.
+    pub kept: bool,
+}
+
+impl Wanted {
+    /// A source that is kept for [`crate::derive`], in a file without a name.
+    #[must_use]
+    pub fn kept(source: Stem) -> Self {
+        Self { stem: source, target: Target::Unnamed, tags: Tags::default(), kept: true }
+    }
 }
 
 impl Plan {
@@ -166,12 +178,21 @@ impl StemSink for Outputs<'_> {
 }
 
 fn outputs(engine: &Engine, song: &Song, plan: &Plan) -> Result<Vec<Output>> {
-    let frames = resampled_len(song.file_frames(), song.rate(), plan.rate);
+    create(plan, engine.rate(), (song.file_frames(), song.rate()))
+}
+
+/// The files of all results of a song of so many frames at such a rate, of blocks at `rate` Hz.
+pub(crate) fn create(plan: &Plan, rate: u32, (frames, song_rate): (usize, u32)) -> Result<Vec<Output>> {
     if plan.clip.needs_peaks() {
-        space::check(plan.results.len(), frames, plan.temp_dir.as_deref())?;
+        let waiting = plan.results.iter().filter(|wanted| !wanted.kept).count();
+        space::check(waiting, resampled_len(frames, song_rate, plan.rate), plan.temp_dir.as_deref())?;
     }
-    let targets = plan.results.iter().map(|wanted| wanted.target.clone());
-    targets.map(|target| Output::create(target, plan, engine.rate(), frames)).collect()
+    let output = |wanted: &Wanted| {
+        let encoding = Encoding::of(wanted, plan, rate);
+        let frames = resampled_len(frames, song_rate, encoding.rate);
+        Output::create(wanted.target.clone(), encoding, plan, rate, frames)
+    };
+    plan.results.iter().map(output).collect()
 }
 
 fn receive(events: Receiver<Event>, outputs: &mut [Output], watch: &mut dyn FnMut(Progress)) -> Result<()> {
@@ -187,9 +208,11 @@ fn receive(events: Receiver<Event>, outputs: &mut [Output], watch: &mut dyn FnMu
 }
 
 /// Encodes in threads; every result depends on itself and its gain alone.
-fn seal(outputs: Vec<Output>, plan: &Plan, stop: &Stop) -> Result<Vec<Sealed>> {
+pub(crate) fn seal(outputs: Vec<Output>, plan: &Plan, stop: &Stop) -> Result<Vec<Sealed>> {
+    // What is kept has a gain of its own and no peak.
     let peaks: Vec<f32> = outputs.iter().map(Output::peak).collect();
-    let gains = plan.clip.gains(&peaks);
+    let gains = plan.clip.gains(&peaks).into_iter().zip(&plan.results);
+    let gains = gains.map(|(gain, wanted)| if wanted.kept { HEADROOM } else { gain });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if plan.threads == 0 { cores } else { plan.threads }.min(outputs.len());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("encode-{i}"));

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,9 +15,18 @@ use crate::{Error, Result, Stop};
 pub struct Song {
     spool: Spool,
     buffer: audio::Block,
-    rate: u32,
-    frames: usize,
-    damaged: usize,
+    decoded: Decoded,
+}
+
+/// What a file was found to be when it was decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decoded {
+    /// Its sample rate in Hz.
+    pub rate: u32,
+    /// Samples per channel at that rate.
+    pub frames: usize,
+    /// Packets that could not be decoded and became silence.
+    pub damaged: usize,
 }
 
 /// How to read a song.
@@ -48,49 +58,50 @@ impl Song {
         Self::decode(Decoder::open(source, &reading.limits, reading.track)?, reading, stop, &mut |_| ())
     }
 
+    /// [`Song::read`]; `watch` hears of the frames that each block brought, at the engine's rate.
+    ///
+    /// # Errors
+    /// Those of [`Song::read`].
+    pub fn read_watched(
+        source: Box<dyn MediaSource>,
+        reading: &Reading<'_>,
+        stop: &Stop,
+        watch: &mut dyn FnMut(usize),
+    ) -> Result<Self> {
+        Self::decode(Decoder::open(source, &reading.limits, reading.track)?, reading, stop, watch)
+    }
+
     /// [`Song::read`] for a file on disk.
     ///
     /// # Errors
     /// Those of [`Song::read`], and [`Error::Audio`] when there is no such file.
     pub fn open(path: &Path, reading: &Reading<'_>, stop: &Stop) -> Result<Self> {
-        Self::open_watched(path, reading, stop, &mut |_| ())
-    }
-
-    /// [`Song::open`]; `watch` hears of the frames that each block brought, at the engine's rate.
-    ///
-    /// # Errors
-    /// Those of [`Song::open`].
-    pub fn open_watched(
-        path: &Path,
-        reading: &Reading<'_>,
-        stop: &Stop,
-        watch: &mut dyn FnMut(usize),
-    ) -> Result<Self> {
-        Self::decode(Decoder::open_path(path, &reading.limits, reading.track)?, reading, stop, watch)
+        Self::decode(Decoder::open_path(path, &reading.limits, reading.track)?, reading, stop, &mut |_| ())
     }
 
     fn decode(
-        mut decoder: Decoder,
+        decoder: Decoder,
         reading: &Reading<'_>,
         stop: &Stop,
         watch: &mut dyn FnMut(usize),
     ) -> Result<Self> {
-        let (rate, front) = (decoder.info().sample_rate, decoder.info().front);
-        let mut resampler = Resampler::new(rate, reading.rate, 2)?;
         let mut spool = Spool::new(2, reading.temp_dir);
-        while let Some(block) = decoder.next_block()? {
-            let block = resampler.push(&stereo(block, front))?;
-            spool.append(&block)?;
+        let found = decode(decoder, reading.rate, &mut |block| {
+            spool.append(block)?;
             watch(block[0].len());
-            stop.check()?;
-        }
-        let report = decoder.report();
-        if report.frames == 0 {
-            return Err(Error::Empty);
-        }
-        let target = resampled_len(report.frames, rate, reading.rate);
-        spool.append(&resampler.finish(Some(target))?)?;
-        Ok(Self { spool, buffer: Vec::new(), rate, frames: report.frames, damaged: report.skipped_packets })
+            stop.check()
+        })?;
+        Ok(Self { spool, buffer: Vec::new(), decoded: found })
+    }
+
+    /// A song that was decoded elsewhere by [`decode_into`]: `samples` is a file without a name of all its blocks,
+    /// as interleaved 32-bit floats, least byte first.
+    ///
+    /// # Errors
+    /// [`Error::Audio`] when the file cannot be read or is too short.
+    pub fn of_samples(samples: File, decoded: Decoded, rate: u32) -> Result<Self> {
+        let frames = resampled_len(decoded.frames, decoded.rate, rate);
+        Ok(Self { spool: Spool::of_file(samples, 2, frames)?, buffer: Vec::new(), decoded })
     }
 
     /// `frames` frames of silence at `rate` Hz.
@@ -100,31 +111,31 @@ impl Song {
     pub fn silence(frames: usize, rate: u32) -> Result<Self> {
         let mut spool = Spool::new(2, None);
         spool.append(&[vec![0.0; frames], vec![0.0; frames]])?;
-        Ok(Self { spool, buffer: Vec::new(), rate, frames, damaged: 0 })
+        Ok(Self { spool, buffer: Vec::new(), decoded: Decoded { rate, frames, damaged: 0 } })
     }
 
     /// Sample rate of the file in Hz.
     #[must_use]
     pub fn rate(&self) -> u32 {
-        self.rate
+        self.decoded.rate
     }
 
     /// Length of the file in samples per channel, at its own rate.
     #[must_use]
     pub fn file_frames(&self) -> usize {
-        self.frames
+        self.decoded.frames
     }
 
     /// Length of the file in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        self.frames as f64 / f64::from(self.rate)
+        self.decoded.frames as f64 / f64::from(self.decoded.rate)
     }
 
     /// Packets that could not be decoded and became silence.
     #[must_use]
     pub fn damaged_packets(&self) -> usize {
-        self.damaged
+        self.decoded.damaged
     }
 }
 
@@ -148,6 +159,37 @@ impl Mixture for Song {
         right.copy_from_slice(&self.buffer[1]);
         Ok(())
     }
+}
+
+/// Decodes a whole file as [`Song::read`] does, and hands each block to `sink`: two planes at `reading`'s rate.
+///
+/// # Errors
+/// Those of [`Song::read`] and of `sink`.
+pub fn decode_into(
+    source: Box<dyn MediaSource>,
+    reading: &Reading<'_>,
+    sink: &mut dyn FnMut(&audio::Block) -> Result<()>,
+) -> Result<Decoded> {
+    decode(Decoder::open(source, &reading.limits, reading.track)?, reading.rate, sink)
+}
+
+fn decode(
+    mut decoder: Decoder,
+    rate: u32,
+    sink: &mut dyn FnMut(&audio::Block) -> Result<()>,
+) -> Result<Decoded> {
+    let (file_rate, front) = (decoder.info().sample_rate, decoder.info().front);
+    let mut resampler = Resampler::new(file_rate, rate, 2)?;
+    while let Some(block) = decoder.next_block()? {
+        sink(&resampler.push(&stereo(block, front))?)?;
+    }
+    let report = decoder.report();
+    if report.frames == 0 {
+        return Err(Error::Empty);
+    }
+    let target = resampled_len(report.frames, file_rate, rate);
+    sink(&resampler.finish(Some(target))?)?;
+    Ok(Decoded { rate: file_rate, frames: report.frames, damaged: report.skipped_packets })
 }
 
 /// SHA-256 of all bytes of a file, from which shifts are drawn.

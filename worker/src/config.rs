@@ -58,7 +58,8 @@ impl WorkerArgs {
     /// The worker that they describe. Loads nothing yet.
     ///
     /// # Errors
-    /// [`EngineError`] for a device or a folder that cannot be used.
+    /// [`EngineError`] for a device or a folder that cannot be used. The program has to begin with
+    /// [`crate::decoder::if_asked`].
     pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
         let dir = self.model_dir.clone().unwrap_or_else(models::default_dir);
         let store =
@@ -68,6 +69,7 @@ impl WorkerArgs {
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),
             temp_dir: self.temp_dir.clone(),
+            decoder: Some(this_program()),
             max_song_s: self.max_seconds,
             span_s: self.span_seconds,
             span_segments: self.span_segments,
@@ -76,4 +78,12 @@ impl WorkerArgs {
         };
         Ok(Worker::new(ledger, Arc::new(engines), settings))
     }
+}
+
+/// The program that runs, even after its file was replaced by a newer one.
+fn this_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return PathBuf::from("/proc/self/exe");
+    }
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("worker"))
 }

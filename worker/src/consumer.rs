@@ -47,7 +47,7 @@ impl Worker {
         let claimant = Claimant {
             worker: settings.name.clone(),
             fingerprint: engines.fingerprint(),
-            kinds: vec![TaskKind::Merge, TaskKind::Span, TaskKind::Plan],
+            kinds: vec![TaskKind::Merge, TaskKind::Derive, TaskKind::Span, TaskKind::Plan],
         };
         let songs = Songs::default();
         Self { tools: Arc::new(Tools { ledger, engines, songs, settings }), claimant }

@@ -5,6 +5,7 @@
 
 mod config;
 mod consumer;
+pub mod decoder;
 mod engines;
 mod foreign;
 mod lease;

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use common::admin::{self, Health};
-use common::backends::{self, QueueArgs, StoreArgs};
-use common::ledger::Keep;
+use common::backends::{self, KeepArgs, QueueArgs, StoreArgs};
 use common::{shutdown, telemetry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +24,8 @@ struct Config {
     queue: QueueArgs,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    keep: KeepArgs,
     /// Address of health and metrics.
     #[arg(long, env = "MSAAS_ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     address: IpAddr,
@@ -39,8 +40,12 @@ struct Config {
     log_json: bool,
 }
 
+fn main() -> ExitCode {
+    worker::decoder::if_asked().unwrap_or_else(work)
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn work() -> ExitCode {
     match run(Config::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -69,7 +74,7 @@ async fn run(config: Config) -> Result<()> {
         CancellationToken::new(),
     ));
 
-    let ledger = backends::ledger(&config.queue, &config.store, Keep::default(), &stop).await?;
+    let ledger = backends::ledger(&config.queue, &config.store, config.keep.into(), &stop).await?;
     let Some(ledger) = ledger else { return Ok(()) };
     tokio::spawn(journal.run(ledger.queue().clone(), stop.clone()));
     let worker = Arc::new(config.worker.worker(ledger)?);

@@ -51,13 +51,23 @@ impl Ending {
     }
 }
 
+/// What made a result: everything that its bytes may depend on beside the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Make {
+    /// Which plan of the job, from 0.
+    pub plan: u32,
+    /// Fingerprint of the worker's engine.
+    pub engine: String,
+}
+
 /// One result: also the content of its commit record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResultFile {
     /// Its name.
     pub stem: StemName,
-    /// Which plan of the job made it.
-    pub plan: u32,
+    /// What made it.
+    #[serde(flatten)]
+    pub make: Make,
     /// Samples per channel.
     pub frames: u64,
     /// Sample rate in Hz.

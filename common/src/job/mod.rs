@@ -5,7 +5,7 @@ mod options;
 mod record;
 mod view;
 
-pub use manifest::{Ending, Manifest, ResultFile};
-pub use options::{ClipMode, Format, InvalidOptions, Mix, Options};
+pub use manifest::{Ending, Make, Manifest, ResultFile};
+pub use options::{ClipMode, Format, InvalidOptions, MP3_RATES_KBPS, Mix, Options};
 pub use record::{Callback, Record, Title};
 pub use view::{JobError, Progress, Stem, View};

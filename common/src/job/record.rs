@@ -20,6 +20,9 @@ pub struct Record {
     pub song: SongHash,
     /// The work: song and options.
     pub key: JobKey,
+    /// Whether the song is separated for it, or it is made from sources that are kept.
+    #[serde(default)]
+    pub first: First,
     /// What was asked for.
     pub options: Options,
     /// Of the song's tags.
@@ -79,7 +82,7 @@ impl Record {
             id: self.id,
             tenant: self.tenant.clone(),
             song: self.song,
-            first: First::Plan,
+            first: self.first,
             cost_ms: self.cost_ms,
             notify: self.callback.is_some(),
             payload: String::new(),

@@ -4,7 +4,7 @@ use super::{Ledger, Result, now_ms};
 use crate::ids::{Epoch, JobId, SongHash, Tenant};
 use crate::job::{Callback, Ending, Options, Record, Title};
 use crate::keys::{Bucket, EPOCHS, ObjectKey};
-use crate::queue::{Room, Submitted};
+use crate::queue::{First, Room, Submitted};
 use crate::storage::{Write, Written};
 
 /// What a client asks for; its song is in the store already.
@@ -69,12 +69,14 @@ impl Ledger {
                 }
             }
             let now_ms = now_ms();
+            let kept = self.kept_at(&work.tenant, &work.options.separation(&work.song)).await?;
             let record = Record {
                 v: Record::VERSION,
                 id: JobId::new(self.queue.epoch().await?),
                 tenant: work.tenant.clone(),
                 song: work.song,
                 key,
+                first: if kept.is_some() { First::Derive } else { First::Plan },
                 options: work.options.clone(),
                 title: work.title.clone(),
                 size_bytes: work.size_bytes,
@@ -140,16 +142,7 @@ impl Ledger {
         key: &crate::ids::JobKey,
     ) -> Result<(u32, Option<Record>)> {
         let prefix = ObjectKey::identities_of(tenant, key);
-        let mut last = None;
-        loop {
-            let after = last.as_ref().map(ObjectKey::path);
-            let page = self.store.list(Bucket::Queue, &prefix, after, 1000).await?;
-            last = page.objects.into_iter().last().map(|(key, _)| key).or(last);
-            if !page.more {
-                break;
-            }
-        }
-        let Some(last) = last else { return Ok((0, None)) };
+        let Some(last) = self.keys(Bucket::Queue, &prefix).await?.pop() else { return Ok((0, None)) };
         let number = last.path()[prefix.len()..].parse().unwrap_or(0);
         Ok((number, self.read(&last).await?))
     }
@@ -168,15 +161,7 @@ impl Ledger {
 
     /// Tells the queue of the last reset that the store knows; called at start-up and by every sweep.
     pub async fn restore_epoch(&self) -> Result<Epoch> {
-        let mut last = None;
-        loop {
-            let after = last.as_ref().map(ObjectKey::path);
-            let page = self.store.list(Bucket::Queue, EPOCHS, after, 1000).await?;
-            last = page.objects.into_iter().last().map(|(key, _)| key).or(last);
-            if !page.more {
-                break;
-            }
-        }
+        let last = self.keys(Bucket::Queue, EPOCHS).await?.pop();
         let epoch = last.and_then(|key| key.path()[EPOCHS.len()..].parse().ok()).unwrap_or(0);
         Ok(self.queue.reset(Epoch(epoch)).await?)
     }

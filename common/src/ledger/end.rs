@@ -3,11 +3,12 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 
 use super::{Ledger, Result, now_ms};
-use crate::ids::{Epoch, JobId, Tenant};
+use crate::ids::{Epoch, Tenant};
 use crate::job::{Ending, Format, Manifest, Record, ResultFile};
-use crate::keys::{Bucket, EPOCHS, ObjectKey};
+use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey};
 use crate::queue::State;
 use crate::storage::{Write, Written};
 
@@ -16,7 +17,7 @@ impl Ledger {
     /// given back is the one that counts.
     pub async fn commit(&self, record: &Record, result: &ResultFile) -> Result<ResultFile> {
         let extension = record.options.format.extension();
-        let key = ObjectKey::commit(&record.work(), result.plan, &result.stem, extension);
+        let key = ObjectKey::commit(&record.work(), &result.make, &result.stem, extension);
         match self.write(&key, result, Write::Once).await? {
             Written::Stored(_) => Ok(result.clone()),
             Written::Exists => Ok(self.read(&key).await?.unwrap_or_else(|| result.clone())),
@@ -60,6 +61,7 @@ impl Ledger {
         match &manifest.ending {
             Ending::Succeeded { results } => {
                 self.publish(record, results).await?;
+                self.remove_surplus(record, results).await?;
                 self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
                 self.store.delete(&ObjectKey::pending(&record.id)).await?;
             }
@@ -72,10 +74,22 @@ impl Ledger {
     /// Removes what a job that did not succeed has written, all but its manifest.
     pub(super) async fn remove_traces(&self, record: &Record) -> Result<()> {
         self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
-        let manifest = ObjectKey::manifest(&record.work());
-        let page = self.store.list(Bucket::Output, &record.work().prefix(), None, 1000).await?;
-        for (key, _) in page.objects.iter().filter(|(key, _)| *key != manifest) {
-            self.store.delete(key).await?;
+        self.remove_surplus(record, &[]).await
+    }
+
+    /// Removes what a job has written beside its manifest and `results`: of plans and engines that did not end it.
+    async fn remove_surplus(&self, record: &Record, results: &[ResultFile]) -> Result<()> {
+        let (work, extension) = (record.work(), record.options.format.extension());
+        let mut stay = vec![ObjectKey::manifest(&work)];
+        for result in results {
+            stay.push(Self::result_key(record, result));
+            stay.push(ObjectKey::commit(&work, &result.make, &result.stem, extension));
+            stay.push(ObjectKey::removed(&work, &result.stem));
+        }
+        for key in self.keys(Bucket::Output, &work.prefix()).await? {
+            if !stay.contains(&key) {
+                self.store.delete(&key).await?;
+            }
         }
         Ok(())
     }
@@ -121,10 +135,8 @@ impl Ledger {
         }
         self.store.delete_prefix(Bucket::Output, &record.work().prefix()).await?;
         self.store.delete(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
-        let uses = ObjectKey::uses_of(&record.tenant, &record.song);
-        if self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
-            self.store.delete(&ObjectKey::song(&record.tenant, &record.song)).await?;
-        }
+        self.drop_kept(&record.tenant, &record.options.separation(&record.song)).await?;
+        self.release_song(&record.tenant, &record.song).await?;
         self.withdraw(record).await?;
         self.store.delete(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
         self.store.delete(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
@@ -180,35 +192,41 @@ impl Ledger {
         Ok(epoch)
     }
 
-    /// Removes what was written until `began`, all but the resets and songs that came in again since.
+    /// Removes everything of jobs before `epoch`. What has no job in its name goes if it was written until `began`.
     async fn remove_older(&self, bucket: Bucket, began: SystemTime, epoch: Epoch) -> Result<()> {
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.list(bucket, "", after.as_deref(), 1000).await?;
-            for (key, _) in &page.objects {
-                if bucket == Bucket::Queue && key.path().starts_with(EPOCHS)
-                    || self.is_used(key, epoch).await?
-                {
-                    continue;
-                }
-                // Looked at again at the last moment: the same song may have come in again since.
-                if self.store.head(key).await?.is_some_and(|meta| meta.modified <= began) {
-                    self.store.delete(key).await?;
-                }
+        let mut objects = self.walk(bucket, "");
+        while let Some((key, _)) = objects.try_next().await? {
+            if bucket == Bucket::Queue && key.path().starts_with(EPOCHS) {
+                continue;
             }
-            after = page.objects.last().map(|(key, _)| key.path().to_owned());
-            if !page.more || after.is_none() {
-                return Ok(());
+            let goes = match self.epoch_of(&key).await? {
+                Some(made) => made < epoch,
+                // Looked at again at the last moment: the same song may have come in again since.
+                None => self.store.head(&key).await?.is_some_and(|meta| meta.modified <= began),
+            };
+            if goes {
+                self.store.delete(&key).await?;
             }
         }
+        Ok(())
     }
 
-    /// Whether this is a song that a job of `epoch` or later needs.
-    async fn is_used(&self, key: &ObjectKey, epoch: Epoch) -> Result<bool> {
-        let Some((tenant, song)) = key.as_song() else { return Ok(false) };
-        let uses = ObjectKey::uses_of(&tenant, &song);
-        let page = self.store.list(Bucket::Queue, &uses, None, 1000).await?;
-        let jobs = page.objects.iter().filter_map(|(key, _)| key.path()[uses.len()..].parse::<JobId>().ok());
-        Ok(jobs.into_iter().any(|job| job.epoch() >= epoch))
+    /// The reset after which what an object belongs to was made, as far as its name or content tells: times of an
+    /// object store are whole seconds, in which much can be accepted. A song belongs to the last job that needs it.
+    async fn epoch_of(&self, key: &ObjectKey) -> Result<Option<Epoch>> {
+        if let Some(job) = key.job_id() {
+            return Ok(Some(job.epoch()));
+        }
+        if key.bucket() == Bucket::Queue && key.path().starts_with(IDENTITIES) {
+            return Ok(self.read::<Record>(key).await?.map(|record| record.id.epoch()));
+        }
+        let Some((tenant, song)) = key.of_song() else { return Ok(None) };
+        let uses = self.keys(Bucket::Queue, &ObjectKey::uses_of(&tenant, &song)).await?;
+        let last = uses.iter().filter_map(ObjectKey::job_id).map(|job| job.epoch()).max();
+        match key.bucket() {
+            // What the older contract finds is of the present epoch only if a job of it has succeeded.
+            Bucket::Output if self.published_jobs(&tenant, &song).await?.is_empty() => Ok(None),
+            Bucket::Queue | Bucket::Output => Ok(last),
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{Ledger, Result, now_ms};
 use crate::ids::{JobId, SongHash, Tenant};
 use crate::job::{Ending, Format, Record, ResultFile};
 use crate::keys::{Bucket, ObjectKey};
-use crate::storage::Write;
+use crate::storage::{StoreError, Write};
 
 /// One page of a tenant's jobs, the latest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,18 +28,8 @@ impl Ledger {
     /// A tenant's jobs that need a song, the latest first.
     pub async fn jobs_with_song(&self, tenant: &Tenant, song: &SongHash) -> Result<Vec<Record>> {
         let uses = ObjectKey::uses_of(tenant, song);
-        let mut jobs: Vec<JobId> = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.list(Bucket::Queue, &uses, after.as_deref(), 1000).await?;
-            jobs.extend(
-                page.objects.iter().filter_map(|(key, _)| key.path()[uses.len()..].parse::<JobId>().ok()),
-            );
-            after = page.objects.last().map(|(key, _)| key.path().to_owned());
-            if !page.more || after.is_none() {
-                break;
-            }
-        }
+        let uses = self.keys(Bucket::Queue, &uses).await?;
+        let mut jobs: Vec<JobId> = uses.iter().filter_map(ObjectKey::job_id).collect();
         jobs.sort_by_key(|job| std::cmp::Reverse((job.epoch(), job.unique())));
         let mut records = Vec::new();
         for job in &jobs {
@@ -69,7 +59,7 @@ impl Ledger {
     /// From now on the same work is done anew for whoever asks for it; the job and its results stay.
     pub async fn withdraw(&self, record: &Record) -> Result<()> {
         let identities = ObjectKey::identities_of(&record.tenant, &record.key);
-        for (key, _) in self.store.list(Bucket::Queue, &identities, None, 1000).await?.objects {
+        for key in self.keys(Bucket::Queue, &identities).await? {
             if self.read::<Record>(&key).await?.is_some_and(|other| other.id == record.id) {
                 self.store.delete(&key).await?;
             }
@@ -91,14 +81,29 @@ impl Ledger {
     /// began to need it meanwhile, it is put back.
     pub async fn drop_song(&self, tenant: &Tenant, song: &SongHash, from: &ObjectKey) -> Result<()> {
         let (key, uses) = (ObjectKey::song(tenant, song), ObjectKey::uses_of(tenant, song));
-        if !self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
+        if self.has_any(Bucket::Queue, &uses).await? {
             return Ok(());
         }
         self.store.delete(&key).await?;
-        if !self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
+        if self.has_any(Bucket::Queue, &uses).await? {
             self.store.copy(from, &key, Write::Once).await?;
         }
         Ok(())
+    }
+
+    /// Removes a song of which a job was deleted, where no other job needs it.
+    pub(super) async fn release_song(&self, tenant: &Tenant, song: &SongHash) -> Result<()> {
+        if self.has_any(Bucket::Queue, &ObjectKey::uses_of(tenant, song)).await? {
+            return Ok(());
+        }
+        let aside = ObjectKey::incoming(uuid::Uuid::new_v4());
+        match self.store.copy(&ObjectKey::song(tenant, song), &aside, Write::Once).await {
+            Ok(_) => {}
+            Err(StoreError::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        self.drop_song(tenant, song, &aside).await?;
+        Ok(self.store.delete(&aside).await?)
     }
 
     /// Whether the results' time is over.

@@ -12,9 +12,11 @@
 mod accept;
 mod end;
 mod idempotency;
+mod kept;
 mod list;
 mod read;
 mod sweep;
+mod walk;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 pub use accept::{Accepted, NewWork, Refused};
 pub use idempotency::{Answer, Reserved};
+pub use kept::Kept;
 pub use list::Listed;
 
 use crate::keys::ObjectKey;
@@ -73,6 +76,8 @@ pub struct Keep {
     pub uploads: Duration,
     /// First answers to idempotency keys.
     pub answers: Duration,
+    /// Sources, losslessly, for formats and mixes that are asked for later; zero keeps none.
+    pub sources: Duration,
 }
 
 impl Default for Keep {
@@ -82,6 +87,7 @@ impl Default for Keep {
             late: Duration::from_mins(10),
             uploads: Duration::from_hours(24),
             answers: Duration::from_hours(24),
+            sources: Duration::from_hours(24),
         }
     }
 }

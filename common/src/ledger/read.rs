@@ -35,15 +35,14 @@ impl Ledger {
 
     /// Results that are visible before the end, one for each name.
     pub async fn committed(&self, record: &Record) -> Result<Vec<ResultFile>> {
-        let page = self.store.list(Bucket::Output, &record.work().prefix(), None, 1000).await?;
         let mut results: Vec<ResultFile> = Vec::new();
-        for (key, _) in page.objects.iter().filter(|(key, _)| key.path().strip_suffix(".json").is_some()) {
-            if *key == ObjectKey::manifest(&record.work()) {
+        for key in &self.keys(Bucket::Output, &record.work().prefix()).await? {
+            if key.path().strip_suffix(".json").is_none() || *key == ObjectKey::manifest(&record.work()) {
                 continue;
             }
             let Some(result) = self.read::<ResultFile>(key).await? else { continue };
             // Of two plans the later one's counts.
-            results.retain(|other| other.stem != result.stem || other.plan > result.plan);
+            results.retain(|other| other.stem != result.stem || other.make.plan > result.make.plan);
             if results.iter().all(|other| other.stem != result.stem) {
                 results.push(result);
             }
@@ -64,8 +63,7 @@ impl Ledger {
     /// Where a result lies.
     #[must_use]
     pub fn result_key(record: &Record, result: &ResultFile) -> ObjectKey {
-        let extension = record.options.format.extension();
-        ObjectKey::result(&record.work(), result.plan, &result.stem, extension)
+        ObjectKey::result(&record.work(), &result.make, &result.stem, record.options.format.extension())
     }
 
     /// Reads a result, or a range of it in bytes.

@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
+use futures_util::TryStreamExt;
+
 use super::{Ledger, LedgerError, Result, now_ms};
-use crate::ids::JobId;
 use crate::job::{Ending, Record};
-use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING};
+use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, WORK};
 use crate::queue::{Room, Submitted};
 
 /// What a sweep did.
@@ -27,17 +28,11 @@ impl Ledger {
     pub async fn sweep_pending(&self) -> Result<Swept> {
         self.restore_epoch().await?;
         let mut swept = Swept::default();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.list(Bucket::Queue, PENDING, after.as_deref(), 1000).await?;
-            for (key, meta) in &page.objects {
-                passed_by(key, self.sweep_one(key, age(meta.modified), &mut swept).await)?;
-            }
-            after = page.objects.last().map(|(key, _)| key.path().to_owned());
-            if !page.more || after.is_none() {
-                return Ok(swept);
-            }
+        let mut pending = self.walk(Bucket::Queue, PENDING);
+        while let Some((key, meta)) = pending.try_next().await? {
+            passed_by(&key, self.sweep_one(&key, age(meta.modified), &mut swept).await)?;
         }
+        Ok(swept)
     }
 
     async fn sweep_one(
@@ -46,7 +41,7 @@ impl Ledger {
         age: std::time::Duration,
         swept: &mut Swept,
     ) -> Result<()> {
-        let Ok(id) = pending.path()[PENDING.len()..].parse::<JobId>() else { return Ok(()) };
+        let Some(id) = pending.job_id() else { return Ok(()) };
         let Some(record) = self.record(&id).await? else {
             // Of an earlier epoch, or deleted: the mark alone means nothing.
             return Ok(self.store.delete(pending).await?);
@@ -78,8 +73,8 @@ impl Ledger {
     }
 
     /// Removes the job of an expiry mark.
-    async fn expire(&self, mark: &ObjectKey, job: &str) -> Result<()> {
-        if let Ok(id) = job.parse::<JobId>()
+    async fn expire(&self, mark: &ObjectKey) -> Result<()> {
+        if let Some(id) = mark.job_id()
             && let Some(record) = self.read::<Record>(&ObjectKey::job(&id)).await?
         {
             self.mark(&ObjectKey::gone(&record.tenant, &record.song)).await?;
@@ -92,24 +87,20 @@ impl Ledger {
     pub async fn sweep_expired(&self) -> Result<Swept> {
         let mut swept = Swept::default();
         let now_s = now_ms() / 1000;
-        let mut after: Option<String> = None;
-        'pages: loop {
-            let page = self.store.list(Bucket::Queue, EXPIRY, after.as_deref(), 1000).await?;
-            for (key, _) in &page.objects {
-                let (hour, job) = key.path()[EXPIRY.len()..].split_once('/').unwrap_or_default();
-                if hour.parse::<u64>().map_or(0, |hour| (hour + 1) * 3600) > now_s {
-                    break 'pages;
-                }
-                passed_by(key, self.expire(key, job).await)?;
-                swept.expired += 1;
-            }
-            after = page.objects.last().map(|(key, _)| key.path().to_owned());
-            if !page.more || after.is_none() {
+        let mut marks = self.walk(Bucket::Queue, EXPIRY);
+        while let Some((key, _)) = marks.try_next().await? {
+            let hour = key.path()[EXPIRY.len()..].split('/').next().and_then(|hour| hour.parse::<u64>().ok());
+            if hour.map_or(0, |hour| (hour + 1) * 3600) > now_s {
                 break;
             }
+            passed_by(&key, self.expire(&key).await)?;
+            swept.expired += 1;
         }
+        self.sweep_kept().await?;
         swept.uploads = self.remove_old(INCOMING, self.keep.uploads).await?;
         self.remove_old(IDEMPOTENCY, self.keep.answers).await?;
+        // No job that is older has anything to do: what lies there was written late.
+        self.remove_old(WORK, self.keep.results).await?;
         self.remove_old(GONE, (self.keep.results * 4).max(std::time::Duration::from_hours(24))).await?;
         Ok(swept)
     }
@@ -117,18 +108,14 @@ impl Ledger {
     /// Removes what lies under `prefix` for longer than `keep`; gives how many.
     async fn remove_old(&self, prefix: &str, keep: std::time::Duration) -> Result<u64> {
         let mut removed = 0;
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.list(Bucket::Queue, prefix, after.as_deref(), 1000).await?;
-            for (key, _) in page.objects.iter().filter(|(_, meta)| age(meta.modified) > keep) {
-                self.store.delete(key).await?;
+        let mut objects = self.walk(Bucket::Queue, prefix);
+        while let Some((key, meta)) = objects.try_next().await? {
+            if age(meta.modified) > keep {
+                self.store.delete(&key).await?;
                 removed += 1;
             }
-            after = page.objects.last().map(|(key, _)| key.path().to_owned());
-            if !page.more || after.is_none() {
-                return Ok(removed);
-            }
         }
+        Ok(removed)
     }
 }
 

@@ -24,10 +24,11 @@ pub struct NewJob {
 }
 
 /// The first task of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum First {
     /// A song to be separated.
+    #[default]
     Plan,
     /// A mix, a format or peaks of stems that are there already.
     Derive,

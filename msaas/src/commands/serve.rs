@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use common::ledger::Keep;
 use common::{backends, shutdown, telemetry};
 
 use crate::cli::ServeArgs;
@@ -20,8 +19,9 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let journal = telemetry::init("serve", rest.log_format.into(), &rest.log).map_err(anyhow::Error::msg)?;
     let figures = telemetry::figures().map_err(anyhow::Error::msg)?;
     let stop = shutdown::on_signals().context("cannot listen for signals")?;
-    let keep = Keep { results: rest.keep_results, ..Keep::default() };
-    let Some(ledger) = backends::ledger(&rest.queue, &rest.store, keep, &stop).await? else { return Ok(()) };
+    let Some(ledger) = backends::ledger(&rest.queue, &rest.store, rest.keep.into(), &stop).await? else {
+        return Ok(());
+    };
     tokio::spawn(journal.run(ledger.queue().clone(), stop.clone()));
     // What an earlier process had accepted goes on at once, not at the next sweep.
     ledger.sweep_pending().await?;

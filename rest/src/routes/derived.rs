@@ -2,8 +2,8 @@
 //!
 //! A result that is there is served. One that is not becomes a job of its own, with the options of the first one
 //! and what is asked for beside them: the answer is 202 with that job, or it waits (`Prefer: wait`). The same
-//! request finds the same job. Such a job separates the song again; tasks that derive results from stems that are
-//! kept will take its place behind the same addresses.
+//! request finds the same job. While the sources of the song are kept, such a job takes moments; afterwards it
+//! separates the song again.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};

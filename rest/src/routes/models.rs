@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use common::job::MP3_RATES_KBPS;
 use serde_json::{Value, json};
 
 use crate::models::MODELS;
@@ -21,10 +22,11 @@ pub(super) async fn limits(State(app): State<App>) -> Json<Value> {
         "jobs": limits.jobs_of_tenant.min(limits.jobs),
         "requests_per_second": limits.rate,
         "requests_at_once": limits.burst,
-        "keep_results_s": app.config.keep_results.as_secs(),
+        "keep_results_s": app.config.keep.keep_results.as_secs(),
+        "keep_sources_s": app.config.keep.keep_sources.as_secs(),
         "wait_s": 60,
         "formats": {
-            "mp3": { "bitrate_kbps": [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320] },
+            "mp3": { "bitrate_kbps": MP3_RATES_KBPS },
             "wav": { "bits": [16, 24, 32] },
             "flac": { "bits": [16, 24] },
         },

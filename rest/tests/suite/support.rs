@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use clap::Parser as _;
 use common::StemName;
-use common::job::{Ending, Format, Record, ResultFile};
-use common::ledger::{Keep, Ledger};
+use common::job::{Ending, Format, Make, Record, ResultFile};
+use common::ledger::Ledger;
 use common::queue::memory::MemoryQueue;
 use common::queue::{Claim, Claimant, Clock, Outcome, Queue as _, Rules, TaskKind, Token};
 use common::storage::{Store, Write};
@@ -109,8 +109,7 @@ impl Server {
         let guard =
             Guard { allow: config.callbacks.callback_allow.clone(), http: config.callbacks.callback_http };
         let secret = config.callbacks.callback_secret.as_deref().map(|text| Secret::parse(text).unwrap());
-        let keep = Keep { results: config.keep_results, ..Keep::default() };
-        let ledger = Ledger::new(store.clone(), queue.clone(), keep);
+        let ledger = Ledger::new(store.clone(), queue.clone(), config.keep.into());
         let callbacks = Callbacks::new(guard, secret, network.clone());
         let app = App::new(ledger, config, Keys::parse(keys).unwrap(), callbacks, CancellationToken::new());
         let router = rest::app(&app);
@@ -202,7 +201,7 @@ impl Server {
         };
         let result = ResultFile {
             stem: name.clone(),
-            plan: 0,
+            make: Make { plan: 0, engine: "stand-in".to_owned() },
             frames: 1000,
             rate_hz: 44_100,
             size_bytes: bytes.len() as u64,

@@ -1,5 +1,6 @@
 //! Joins the spans of a song into its results.
 
+use std::io::BufReader;
 use std::sync::Arc;
 
 use common::job::Record;
@@ -7,9 +8,10 @@ use common::keys::ObjectKey;
 use common::queue::Outcome;
 use common::storage::Store;
 use demucs::{Mixture, SpanSums};
-use futures_util::TryStreamExt;
+use tokio::runtime::Handle;
+use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::plan::{add_tags, engine, names, order, pulse};
+use super::plan::{add_tags, engine, names_of, order, pulse};
 use super::results::publish;
 use super::span::read;
 use super::{Failed, Tools, blocking};
@@ -21,20 +23,21 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, lease.beat(), rate).await?;
-    let mut order = order(record, loaded.engine().sources(), song.rate())?;
-    let names = names(record, loaded.engine().sources())?;
+    let mut order = order(record, loaded.engine().sources(), song.rate(), layout.keep)?;
+    let sources = names_of(loaded.engine().sources())?;
+    let decoded = (song.file_frames() as u64, song.rate());
     add_tags(tools, lease, record, &mut order).await?;
     order.temp_dir.clone_from(&tools.settings.temp_dir);
     order.pulse = pulse(lease.beat());
     let spans = loaded.engine().spans(song.frames(), &order.request(), layout.segments)?;
     let (beat, store, job) = (lease.beat().clone(), Arc::clone(tools.ledger.store()), record.id);
-    let runtime = tokio::runtime::Handle::current();
+    let runtime = Handle::current();
     let sealed = blocking(move || {
         let fetch = beat.clone();
         let mut sums = move |index: usize| {
             fetch.tick();
             let key = ObjectKey::span(&job, claim.task.plan, index as u32);
-            Ok(runtime.block_on(sums_at(&*store, &key))?)
+            Ok(sums_at(&*store, &key, &runtime)?)
         };
         let mut watch = |_| beat.tick();
         let joint = demucs::Joint { loudness: layout.loudness, spans: &spans, sums: &mut sums };
@@ -42,11 +45,12 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
     })
     .await?;
-    publish(tools, lease, record, names, sealed).await
+    publish(tools, lease, record, &sources, decoded, sealed).await
 }
 
-async fn sums_at(store: &dyn Store, key: &ObjectKey) -> std::io::Result<SpanSums> {
-    let object = store.get(key, None).await.map_err(std::io::Error::other)?;
-    let pieces: Vec<bytes::Bytes> = object.body.try_collect().await?;
-    SpanSums::read_from(&mut &pieces.concat()[..])
+/// Reads what a span stored as it comes. Blocks; for a thread that may.
+fn sums_at(store: &dyn Store, key: &ObjectKey, runtime: &Handle) -> std::io::Result<SpanSums> {
+    let object = runtime.block_on(store.get(key, None)).map_err(std::io::Error::other)?;
+    let bytes = SyncIoBridge::new_with_handle(StreamReader::new(object.body), runtime.clone());
+    SpanSums::read_from(&mut BufReader::new(bytes))
 }

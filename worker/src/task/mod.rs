@@ -1,6 +1,8 @@
 //! What is done with a claimed task.
 
+mod derive;
 mod failure;
+mod files;
 mod merge;
 mod plan;
 mod results;
@@ -14,6 +16,7 @@ use common::ledger::Ledger;
 use common::queue::{Outcome, TaskKind};
 
 pub(crate) use failure::Failed;
+pub(crate) use files::{Place, temporary};
 pub(crate) use song::Songs;
 
 use crate::engines::Engines;
@@ -49,9 +52,8 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome
         TaskKind::Plan => plan::perform(tools, lease, &record).await,
         TaskKind::Span => span::perform(tools, lease, &record).await,
         TaskKind::Merge => merge::perform(tools, lease, &record).await,
-        kind @ (TaskKind::Derive | TaskKind::Notify) => {
-            Err(Failed::Permanent(format!("this worker does not know tasks of the kind {kind:?}")))
-        }
+        TaskKind::Derive => derive::perform(tools, lease, &record).await,
+        TaskKind::Notify => Err(Failed::Permanent("workers tell nobody".to_owned())),
     }
 }
 

@@ -1,15 +1,17 @@
 //! Looks at a song: a bad one fails here, a short one is separated at once, a long one divided.
 
+use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Instant;
 
 use common::job::{ClipMode, Format, Options, Record};
-use common::queue::{Outcome, Span, Spans};
+use common::queue::{Outcome, Span, Spans, TaskKind};
 use common::{ModelName, StemName};
 use demucs::{Loudness, Mixture, Rest, Shifts, Stem};
 use separation::{Pulse, Song, Target, Wanted};
 use serde::{Deserialize, Serialize};
 
+use super::files::Place;
 use super::results::publish;
 use super::{Failed, Tools, blocking};
 use crate::engines::Loaded;
@@ -24,6 +26,9 @@ pub(crate) struct Layout {
     pub(crate) loudness: Loudness,
     /// Segments of a span, from which all spans follow.
     pub(crate) segments: usize,
+    /// Whether the sources are kept: then all networks of a bag run.
+    #[serde(default)]
+    pub(crate) keep: bool,
 }
 
 /// Version of [`Layout`] that is written.
@@ -34,12 +39,16 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let rate = loaded.engine().rate();
     let beat = lease.beat();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, beat, rate).await?;
-    let order = order(record, loaded.engine().sources(), song.rate())?;
+    let keep = tools.ledger.keeps_sources();
+    let order = order(record, loaded.engine().sources(), song.rate(), keep)?;
     let request = order.request();
     let all = loaded.engine().spans(song.frames(), &request, usize::MAX)?;
     let total: usize = all.iter().map(|span| span.count).sum();
-    let segments = tools.settings.segments_of_span(total, loaded.segment_s());
-    if segments >= total {
+    // A frame of a pass keeps two channels of each source.
+    let frame_bytes = (all.len() * loaded.engine().sources().len() * 2 * size_of::<f32>()) as u64;
+    let bytes = song.frames() as u64 * frame_bytes;
+    let segments = tools.settings.segments_of_span(total, bytes, loaded.segment_s());
+    if segments >= total || lease.claim().task.kind == TaskKind::Derive {
         return whole(tools, lease, record, loaded, song, order, total).await;
     }
     let spans = loaded.engine().spans(song.frames(), &request, segments)?;
@@ -51,7 +60,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     .await?;
     beat.tick();
     tools.songs.put_back(record, rate, song).await;
-    let layout = Layout { v: LAYOUT, loudness, segments };
+    let layout = Layout { v: LAYOUT, loudness, segments, keep };
     let merge = serde_json::to_string(&layout).map_err(|error| Failed::Permanent(error.to_string()))?;
     let spans = spans.iter().map(|span| Span { units: span.count as u32, part: merge.clone() }).collect();
     Ok(Outcome::Planned(Spans { fingerprint: tools.engines.fingerprint(), merge, spans }))
@@ -77,7 +86,8 @@ async fn whole(
     mut order: separation::Plan,
     total: usize,
 ) -> Result<Outcome, Failed> {
-    let names = names(record, loaded.engine().sources())?;
+    let sources = names_of(loaded.engine().sources())?;
+    let decoded = (song.file_frames() as u64, song.rate());
     add_tags(tools, lease, record, &mut order).await?;
     let beat = lease.beat().clone();
     order.temp_dir.clone_from(&tools.settings.temp_dir);
@@ -92,7 +102,7 @@ async fn whole(
         Ok(sealed)
     })
     .await?;
-    publish(tools, lease, record, names, sealed).await
+    publish(tools, lease, record, &sources, decoded, sealed).await
 }
 
 /// Blocks that are encoded renew the lease too.
@@ -101,15 +111,12 @@ pub(crate) fn pulse(beat: &Beat) -> Pulse {
     Pulse::new(move || beat.tick())
 }
 
-/// Names of the results of a job.
-pub(crate) fn names(record: &Record, sources: &[String]) -> Result<Vec<StemName>, Failed> {
-    let sources: Vec<StemName> = sources
-        .iter()
-        .map(|source| {
-            source.parse().map_err(|_| Failed::Permanent(format!("{source} is no name for a stem")))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(record.options.results(&sources))
+/// What a network separates, as names of stems.
+pub(crate) fn names_of(sources: &[String]) -> Result<Vec<StemName>, Failed> {
+    let name = |source: &String| {
+        source.parse().map_err(|_| Failed::Permanent(format!("{source} is no name for a stem")))
+    };
+    sources.iter().map(name).collect()
 }
 
 /// Gives every result the song's own tags and cover, its title with the name of the stem.
@@ -120,19 +127,25 @@ pub(crate) async fn add_tags(
     order: &mut separation::Plan,
 ) -> Result<(), Failed> {
     let file = tools.songs.file(&tools.ledger, record, &tools.settings, lease.beat()).await?;
-    let tags = blocking(move || Ok(tags::read_path(file.path()))).await?;
-    for wanted in &mut order.results {
+    let tags = blocking(move || Ok(tags::read(&mut BufReader::new(Place::new(file)?)))).await?;
+    for wanted in order.results.iter_mut().filter(|wanted| !wanted.kept) {
         let title = tags.title.as_ref().map_or_else(String::new, |title| format!("{title} "));
         wanted.tags = tags::Tags { title: Some(format!("{title}({})", wanted.stem.name)), ..tags.clone() };
     }
     Ok(())
 }
 
-/// The separation that a record asks for.
-pub(crate) fn order(record: &Record, sources: &[String], song_rate: u32) -> Result<separation::Plan, Failed> {
+/// The separation that a record asks for; with `keep` all sources come after the results.
+pub(crate) fn order(
+    record: &Record,
+    sources: &[String],
+    song_rate: u32,
+    keep: bool,
+) -> Result<separation::Plan, Failed> {
     let options = &record.options;
     let format = format(options.format);
-    let wanted = |stem| Wanted { stem, target: Target::Unnamed, tags: tags::Tags::default() };
+    let wanted = |stem| Wanted { stem, target: Target::Unnamed, tags: tags::Tags::default(), kept: false };
+    let kept = if keep { Stem::all(sources) } else { Vec::new() };
     let shifts = match usize::from(options.shifts) {
         0 => Shifts::Off,
         count => Shifts::Drawn { count, seed: *record.song.bytes() },
@@ -142,6 +155,7 @@ pub(crate) fn order(record: &Record, sources: &[String], song_rate: u32) -> Resu
             .map_err(|e| Failed::Permanent(e.to_string()))?
             .into_iter()
             .map(wanted)
+            .chain(kept.into_iter().map(Wanted::kept))
             .collect(),
         shifts,
         overlap: options.overlap,

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use common::job::{Ending, Record, ResultFile};
+use common::job::{Ending, Make, Record, ResultFile};
 use common::keys::ObjectKey;
+use common::ledger::Ledger;
 use common::queue::{Outcome, State};
 use common::storage::{Write, Written};
 use common::{SongHash, StemName};
@@ -14,22 +14,24 @@ use futures_util::StreamExt;
 use separation::Sealed;
 use sha2::{Digest, Sha256};
 
+use super::files::{PIECE_BYTES, pieces};
 use super::{Failed, Tools, blocking};
 use crate::lease::{Ended, Lease, ended_by};
 
-/// Bytes that are read at a time.
-const PIECE_BYTES: usize = 1 << 18;
-
-/// Stores each result, makes it visible, and ends the job with all of them.
+/// Stores each result, makes it visible, and ends the job with all of them. What is left of `sealed` are the
+/// sources, in their order, of a song of so many frames at such a rate: they are kept for a while.
 pub(crate) async fn publish(
     tools: &Arc<Tools>,
     lease: &Lease,
     record: &Record,
-    names: Vec<StemName>,
+    sources: &[StemName],
+    song: (u64, u32),
     sealed: Vec<Sealed>,
 ) -> Result<Outcome, Failed> {
     let mut results = Vec::new();
-    for (stem, sealed) in names.into_iter().zip(sealed) {
+    let mut sealed = sealed.into_iter();
+    for stem in record.options.results(sources) {
+        let sealed = sealed.next().ok_or_else(|| Failed::Transient("a result is missing".to_owned()))?;
         results.push(store(tools, lease, record, stem, sealed).await?);
     }
     // The last look before the job ends: a canceled or stolen task must not write its end.
@@ -38,10 +40,38 @@ pub(crate) async fn publish(
     }
     let manifest = tools.ledger.finish(record, Ending::Succeeded { results }).await?;
     match manifest.ending.state() {
-        State::Succeeded => Ok(Outcome::Done),
+        State::Succeeded => {
+            // The job has succeeded, whatever becomes of this.
+            if let Err(error) = keep(tools, lease, record, sources, song, sealed.collect()).await {
+                tracing::warn!(job.id = %record.id, ?error, "the sources are not kept");
+            }
+            Ok(Outcome::Done)
+        }
         // A cancellation was faster; the ledger has removed what was written here.
         _ => Err(Failed::Ended(Ended::Canceled)),
     }
+}
+
+/// Stores the sources and lets others know of them.
+async fn keep(
+    tools: &Arc<Tools>,
+    lease: &Lease,
+    record: &Record,
+    sources: &[StemName],
+    song: (u64, u32),
+    sealed: Vec<Sealed>,
+) -> Result<(), Failed> {
+    if sealed.is_empty() {
+        return Ok(());
+    }
+    for (source, sealed) in sources.iter().zip(sealed) {
+        let file = blocking(move || Ok(sealed.into_file()?)).await?;
+        let beat = lease.beat().clone();
+        let body = pieces(file).inspect(move |_| beat.tick()).boxed();
+        let key = Ledger::source_key(record, &record.id, source);
+        tools.ledger.store().put_stream(&key, body, Write::Replace).await?;
+    }
+    Ok(tools.ledger.keep(record, sources.to_vec(), song).await?)
 }
 
 async fn store(
@@ -58,9 +88,9 @@ async fn store(
         Ok((file, size_bytes, sha256))
     })
     .await?;
-    let plan = lease.claim().task.plan;
+    let make = Make { plan: lease.claim().task.plan, engine: tools.engines.fingerprint() };
     let extension = record.options.format.extension();
-    let key = ObjectKey::result(&record.work(), plan, &stem, extension);
+    let key = ObjectKey::result(&record.work(), &make, &stem, extension);
     let beat = lease.beat().clone();
     let body = pieces(file).inspect(move |_| beat.tick()).boxed();
     if tools.ledger.store().put_stream(&key, body, Write::Once).await? == Written::Exists {
@@ -70,7 +100,7 @@ async fn store(
             return Err(Failed::Transient(format!("{key} is there with other bytes")));
         }
     }
-    let result = ResultFile { stem: stem.clone(), plan, frames, rate_hz, size_bytes, sha256, gain };
+    let result = ResultFile { stem: stem.clone(), make, frames, rate_hz, size_bytes, sha256, gain };
     let result = tools.ledger.commit(record, &result).await?;
     let fence = tools.ledger.queue().stem_ready(lease.claim().task, lease.token(), &stem).await?;
     if let Some(ended) = ended_by(fence) {
@@ -78,21 +108,6 @@ async fn store(
         return Err(Failed::Ended(ended));
     }
     Ok(result)
-}
-
-/// A file's bytes from its start, read on threads that may block.
-fn pieces(file: File) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
-    futures_util::stream::try_unfold(file, |file| async move {
-        let read = tokio::task::spawn_blocking(move || {
-            let mut file = file;
-            let mut piece = vec![0; PIECE_BYTES];
-            let n = file.read(&mut piece)?;
-            piece.truncate(n);
-            Ok::<_, std::io::Error>((file, piece))
-        });
-        let (file, piece) = read.await.map_err(std::io::Error::other)??;
-        Ok(if piece.is_empty() { None } else { Some((Bytes::from(piece), file)) })
-    })
 }
 
 /// Length and SHA-256 of a file, which is at its start again afterwards.

@@ -1,21 +1,19 @@
 //! Songs on this machine: fetched once, though many of their spans come here.
 
-use std::path::Path;
+use std::fs::File;
 use std::sync::Arc;
 
 use audio::DecodeLimits;
 use common::job::Record;
 use common::keys::ObjectKey;
 use common::ledger::Ledger;
-use common::storage::StoreError;
 use common::{SongHash, Tenant};
-use futures_util::StreamExt;
 use separation::{Reading, Song};
-use tempfile::NamedTempFile;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
+use super::files::{Place, fetch};
 use super::{Failed, blocking};
+use crate::decoder;
 use crate::lease::Beat;
 use crate::settings::Settings;
 
@@ -29,7 +27,7 @@ pub(crate) struct Songs {
 struct Kept {
     tenant: Tenant,
     song: SongHash,
-    file: Arc<NamedTempFile>,
+    file: Arc<File>,
     /// Decoded, at the engine's rate; none while a task has it.
     decoded: Option<(u32, Song)>,
 }
@@ -45,7 +43,7 @@ impl Songs {
         record: &Record,
         settings: &Settings,
         beat: &Beat,
-    ) -> Result<Arc<NamedTempFile>, Failed> {
+    ) -> Result<Arc<File>, Failed> {
         {
             let mut kept = self.kept.lock().await;
             if let Some(at) = position(&kept, record) {
@@ -56,7 +54,10 @@ impl Songs {
                 return Ok(file);
             }
         }
-        let file = Arc::new(fetch(ledger, record, settings, beat).await?);
+        let key = ObjectKey::song(&record.tenant, &record.song);
+        let file = fetch(ledger, &key, settings, beat).await?;
+        // Of a job that is wanted it may be on its way back: see `Ledger::release_song`.
+        let file = Arc::new(file.ok_or_else(|| Failed::Transient("the song is gone".to_owned()))?);
         let mut kept = self.kept.lock().await;
         if position(&kept, record).is_none() {
             if kept.len() == KEPT {
@@ -88,7 +89,7 @@ impl Songs {
             }
         }
         let (beat, settings) = (beat.clone(), settings.clone());
-        blocking(move || decode(file.path(), &settings, &beat, rate)).await
+        blocking(move || decode(&file, &settings, &beat, rate)).await
     }
 
     /// Keeps a decoded song for the next span.
@@ -104,39 +105,14 @@ fn position(kept: &[Kept], record: &Record) -> Option<usize> {
     kept.iter().position(|kept| kept.song == record.song && kept.tenant == record.tenant)
 }
 
-async fn fetch(
-    ledger: &Ledger,
-    record: &Record,
-    settings: &Settings,
-    beat: &Beat,
-) -> Result<NamedTempFile, Failed> {
-    let key = ObjectKey::song(&record.tenant, &record.song);
-    let object = match ledger.store().get(&key, None).await {
-        Ok(object) => object,
-        Err(StoreError::NotFound(_)) => return Err(Failed::Permanent("the song is gone".to_owned())),
-        Err(error) => return Err(error.into()),
-    };
-    let file = match &settings.temp_dir {
-        Some(dir) => NamedTempFile::new_in(dir)?,
-        None => NamedTempFile::new()?,
-    };
-    let mut out = tokio::fs::File::from_std(file.reopen()?);
-    let mut body = object.body;
-    while let Some(piece) = body.next().await {
-        out.write_all(&piece?).await?;
-        beat.tick();
-        if let Some(ended) = beat.ended() {
-            return Err(Failed::Ended(ended));
-        }
+/// Decodes hostile bytes: in a process of its own where there is a program for it.
+fn decode(file: &Arc<File>, settings: &Settings, beat: &Beat, rate: u32) -> Result<Song, Failed> {
+    if let Some(program) = &settings.decoder {
+        return decoder::decode(program, file, settings, beat, rate);
     }
-    out.flush().await?;
-    Ok(file)
-}
-
-/// Decodes hostile bytes: limits of the decoder, and a panic in it is a fault of the song.
-fn decode(path: &Path, settings: &Settings, beat: &Beat, rate: u32) -> Result<Song, Failed> {
     let limits = DecodeLimits { max_seconds: settings.max_song_s, ..DecodeLimits::default() };
     let reading = Reading { limits, track: None, temp_dir: settings.temp_dir.as_deref(), rate };
-    let song = Song::open_watched(path, &reading, beat.stop(), &mut |_| beat.tick());
+    let source = Box::new(Place::new(Arc::clone(file))?);
+    let song = Song::read_watched(source, &reading, beat.stop(), &mut |_| beat.tick());
     song.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
 }

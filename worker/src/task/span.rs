@@ -1,9 +1,9 @@
 //! Separates one span of a divided song.
 
+use std::io::{BufWriter, IntoInnerError, Seek};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use common::job::Record;
 use common::keys::ObjectKey;
 use common::queue::Outcome;
@@ -11,6 +11,7 @@ use common::storage::Write;
 use demucs::Mixture;
 use futures_util::StreamExt;
 
+use super::files::{pieces, temporary};
 use super::plan::{LAYOUT, Layout, engine, order};
 use super::{Failed, Tools, blocking};
 use crate::lease::Lease;
@@ -21,13 +22,14 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, lease.beat(), rate).await?;
-    let request = order(record, loaded.engine().sources(), song.rate())?.request();
+    let request = order(record, loaded.engine().sources(), song.rate(), layout.keep)?.request();
     let spans = loaded.engine().spans(song.frames(), &request, layout.segments)?;
     let span = *spans
         .get(claim.task.index as usize)
         .ok_or_else(|| Failed::Permanent("the plan names a span that the song does not have".to_owned()))?;
     let beat = lease.beat().clone();
-    let (song, sums) = blocking(move || {
+    let temp_dir = tools.settings.temp_dir.clone();
+    let (song, file) = blocking(move || {
         let start = Instant::now();
         let mut watch =
             |progress: demucs::Progress| beat.units(progress.segments_done, progress.segments_total);
@@ -35,27 +37,22 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
             separation::span(loaded.engine(), song, request, layout.loudness, span, beat.stop(), &mut watch);
         let (song, sums) = done.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
         loaded.measured(span.count, start.elapsed());
-        let mut bytes = Vec::new();
-        sums.write_to(&mut bytes)?;
-        Ok((song, Bytes::from(bytes)))
+        let mut file = BufWriter::new(temporary(temp_dir.as_deref())?);
+        sums.write_to(&mut file)?;
+        let mut file = file.into_inner().map_err(IntoInnerError::into_error)?;
+        file.rewind()?;
+        Ok((song, file))
     })
     .await?;
     tools.songs.put_back(record, rate, song).await;
     let key = ObjectKey::span(&record.id, claim.task.plan, claim.task.index);
     let beat = lease.beat().clone();
-    // In pieces, so that each one that goes out renews the lease.
-    let pieces: Vec<_> = (0..sums.len())
-        .step_by(PIECE_BYTES)
-        .map(|at| sums.slice(at..sums.len().min(at + PIECE_BYTES)))
-        .collect();
-    let body = futures_util::stream::iter(pieces.into_iter().map(Ok)).inspect(move |_| beat.tick()).boxed();
+    // Each piece that goes out renews the lease.
+    let body = pieces(file).inspect(move |_| beat.tick()).boxed();
     // One that is there was computed by an engine of the same fingerprint: the same bytes.
     tools.ledger.store().put_stream(&key, body, Write::Once).await?;
     Ok(Outcome::Done)
 }
-
-/// Bytes that are sent at a time.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// Reads what the plan wrote.
 pub(crate) fn read(part: &str) -> Result<Layout, Failed> {

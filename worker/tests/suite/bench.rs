@@ -1,7 +1,7 @@
 //! One service in a folder: a queue in memory, a store of files, workers as they are needed.
 
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ const RATE: u32 = 8000;
 
 /// A service without an interface.
 pub(crate) struct Bench {
-    root: TempDir,
+    pub(crate) root: TempDir,
     pub(crate) ledger: Ledger,
     pub(crate) queue: Arc<MemoryQueue>,
 }
@@ -64,8 +64,15 @@ impl Bench {
 
     /// Starts a worker whose spans have so many segments; none leaves it to the worker.
     pub(crate) fn worker(&self, span_segments: Option<usize>) -> Running {
+        self.worker_with_decoder(span_segments, env!("CARGO_BIN_EXE_worker").into())
+    }
+
+    /// Starts a worker whose songs are decoded by processes of `decoder`.
+    pub(crate) fn worker_with_decoder(&self, span_segments: Option<usize>, decoder: PathBuf) -> Running {
         let settings = Settings {
             span_segments,
+            decoder: Some(decoder),
+            decoder_hung_after: Duration::from_secs(1),
             temp_dir: Some(self.root.path().to_owned()),
             reap_every: Duration::from_millis(100),
             sweep_every: Duration::from_millis(200),
@@ -88,7 +95,12 @@ impl Bench {
 
     /// Asks for a song to be separated into FLAC files.
     pub(crate) async fn submit(&self, song: SongHash) -> Record {
-        let options = Options { model: small(), format: Format::Flac { bits: 24 }, ..Options::default() };
+        self.submit_with(song, Options::default()).await
+    }
+
+    /// [`Bench::submit`] with options beside the model and the format.
+    pub(crate) async fn submit_with(&self, song: SongHash, options: Options) -> Record {
+        let options = Options { model: small(), format: Format::Flac { bits: 24 }, ..options };
         let sources: Vec<_> = STEMS.iter().map(|stem| stem.parse().unwrap()).collect();
         let work = NewWork {
             tenant: Tenant::default_tenant(),
@@ -172,6 +184,7 @@ fn ledger(store: Arc<dyn Store>) -> (Ledger, Arc<MemoryQueue>) {
     let rules = Rules {
         lease: Duration::from_secs(1),
         retry_base: Duration::from_millis(10),
+        retry_cap: Duration::from_millis(50),
         max_attempts: 20,
         ..Rules::default()
     };

@@ -19,6 +19,7 @@ fn in_one_pass(bench: &Bench, bytes: &[u8]) -> Vec<Vec<u8>> {
         tags: tags::Tags { title: Some(format!("({})", stem.name)), ..tags::Tags::default() },
         stem,
         target: Target::Unnamed,
+        kept: false,
     };
     let plan = Plan {
         results: Stem::all(engine.sources()).into_iter().map(wanted).collect(),

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
 
 mod bench;
+mod decoder;
+mod derive;
 mod ends;
 mod identity;

@@ -1,0 +1,109 @@
+//! Sources that are kept for a while after a separation: other formats and mixes of the song need no second one.
+
+use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, LedgerError, Result, now_ms};
+use crate::ids::{JobId, JobKey, StemName, Tenant};
+use crate::job::Record;
+use crate::keys::{Bucket, KEPT_UNTIL, ObjectKey};
+use crate::storage::Write;
+
+/// What is kept of one separation: its sources as FLAC of 24 bits, with headroom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Version of this record.
+    pub v: u32,
+    /// The job that separated the song.
+    pub job: JobId,
+    /// The sources in the network's order.
+    pub sources: Vec<StemName>,
+    /// Sample rate of the song in Hz.
+    pub song_rate_hz: u32,
+    /// Samples per channel of the song at that rate.
+    pub song_frames: u64,
+    /// When they go, in seconds since 1970.
+    pub until_s: u64,
+}
+
+impl Kept {
+    /// Version that is written.
+    pub const VERSION: u32 = 1;
+}
+
+impl Ledger {
+    /// Whether sources are kept at all.
+    #[must_use]
+    pub fn keeps_sources(&self) -> bool {
+        !self.keep.sources.is_zero()
+    }
+
+    /// Where a job that separates a song puts a source.
+    #[must_use]
+    pub fn source_key(record: &Record, job: &JobId, source: &StemName) -> ObjectKey {
+        ObjectKey::kept_source(&record.tenant, &record.options.separation(&record.song), job, source)
+    }
+
+    /// Lets others know of sources whose bytes are in the store.
+    pub async fn keep(&self, record: &Record, sources: Vec<StemName>, song: (u64, u32)) -> Result<()> {
+        let separation = record.options.separation(&record.song);
+        let kept = Kept {
+            v: Kept::VERSION,
+            job: record.id,
+            sources,
+            song_rate_hz: song.1,
+            song_frames: song.0,
+            until_s: now_ms() / 1000 + self.keep.sources.as_secs(),
+        };
+        // The mark first: what has a record is never forgotten.
+        self.mark(&ObjectKey::kept_until(kept.until_s, &record.tenant, &separation)).await?;
+        self.write(&ObjectKey::kept(&record.tenant, &separation), &kept, Write::Replace).await?;
+        if self.record(&record.id).await?.is_none() {
+            // Deleted meanwhile, with what was kept until then.
+            self.drop_kept(&record.tenant, &separation).await?;
+        }
+        Ok(())
+    }
+
+    /// What is kept of the separation that a job needs.
+    pub async fn kept(&self, record: &Record) -> Result<Option<Kept>> {
+        self.kept_at(&record.tenant, &record.options.separation(&record.song)).await
+    }
+
+    pub(super) async fn kept_at(&self, tenant: &Tenant, separation: &JobKey) -> Result<Option<Kept>> {
+        let kept = match self.read::<Kept>(&ObjectKey::kept(tenant, separation)).await {
+            // Of a later release: the song is separated again.
+            Err(LedgerError::Record { .. }) => return Ok(None),
+            kept => kept?,
+        };
+        let epoch = self.queue.epoch().await?;
+        Ok(kept.filter(|kept| {
+            kept.v == Kept::VERSION && kept.until_s > now_ms() / 1000 && kept.job.epoch() >= epoch
+        }))
+    }
+
+    /// Removes what is kept of a separation: it is made again when it is needed.
+    pub(super) async fn drop_kept(&self, tenant: &Tenant, separation: &JobKey) -> Result<()> {
+        self.store.delete(&ObjectKey::kept(tenant, separation)).await?;
+        self.store.delete_prefix(Bucket::Output, &ObjectKey::kept_of(tenant, separation)).await?;
+        Ok(())
+    }
+
+    /// Removes kept sources whose time is over.
+    pub(super) async fn sweep_kept(&self) -> Result<()> {
+        let hour_now = now_ms() / 1000 / 3600;
+        let mut marks = self.walk(Bucket::Queue, KEPT_UNTIL);
+        while let Some((mark, _)) = marks.try_next().await? {
+            let Some((hour, tenant, separation)) = mark.as_kept_until() else { continue };
+            if hour >= hour_now {
+                break;
+            }
+            // What was kept again since has a later mark of its own.
+            if self.kept_at(&tenant, &separation).await?.is_none() {
+                self.drop_kept(&tenant, &separation).await?;
+            }
+            self.store.delete(&mark).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! Promises of the ledger where calls meet: a hook lets the other one happen at the worst moment.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+mod between;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::job::{Ending, Make, Options, Record, ResultFile, Title};
+use common::keys::{Bucket, ObjectKey};
+use common::ledger::{Keep, Ledger, NewWork};
+use common::queue::memory::MemoryQueue;
+use common::queue::{Clock, Room, Rules};
+use common::storage::{Store, Write};
+use common::{SongHash, Tenant};
+
+use crate::between::Between;
+
+const ROOM: Room = Room { jobs: 100, jobs_of_tenant: 100 };
+const SONG: SongHash = SongHash::new([7; 32]);
+
+struct Bench {
+    store: Between,
+    ledger: Ledger,
+}
+
+impl Bench {
+    async fn new(keep: Keep) -> Self {
+        let store = Between::new().await;
+        let queue = Arc::new(MemoryQueue::new(Rules::default(), Clock::Own));
+        let ledger = Ledger::new(Arc::new(store.clone()), queue, keep);
+        Self { store, ledger }
+    }
+
+    async fn keys(&self, bucket: Bucket) -> Vec<ObjectKey> {
+        let page = self.store.list(bucket, "", None, 1000).await.unwrap();
+        page.objects.into_iter().map(|(key, _)| key).collect()
+    }
+}
+
+/// Stores the song and has it separated with `overlap`, which makes one work differ from another.
+async fn submit(ledger: &Ledger, overlap: f64) -> Record {
+    let tenant = Tenant::default_tenant();
+    let song = ObjectKey::song(&tenant, &SONG);
+    ledger.store().put(&song, Bytes::from_static(b"a song"), Write::Once).await.unwrap();
+    let work = NewWork {
+        tenant,
+        song: SONG,
+        options: Options { overlap, ..Options::default() },
+        title: Title::default(),
+        size_bytes: 6,
+        cost_ms: 1000,
+        callback: None,
+        request_id: String::new(),
+    };
+    ledger.accept(&work, ROOM).await.unwrap().unwrap().record
+}
+
+/// What a worker does that has separated the song.
+async fn store_bass(ledger: &Ledger, record: &Record, engine: &str) -> ResultFile {
+    let result = ResultFile {
+        stem: "bass".parse().unwrap(),
+        make: Make { plan: 0, engine: engine.to_owned() },
+        frames: 1,
+        rate_hz: 44_100,
+        size_bytes: 4,
+        sha256: String::new(),
+        gain: 1.0,
+    };
+    let key = Ledger::result_key(record, &result);
+    ledger.store().put(&key, Bytes::from_static(b"bass"), Write::Once).await.unwrap();
+    ledger.commit(record, &result).await.unwrap()
+}
+
+async fn succeed(ledger: &Ledger, record: &Record) {
+    let results = vec![store_bass(ledger, record, "one").await];
+    ledger.finish(record, Ending::Succeeded { results }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_that_is_accepted_in_the_second_of_a_reset_stays_whole() {
+    let bench = Bench::new(Keep::default()).await;
+    let old = submit(&bench.ledger, 0.25).await;
+    succeed(&bench.ledger, &old).await;
+    // The first listing of everything comes when the reset is durable already.
+    let (ledger, (tell, new)) = (bench.ledger.clone(), tokio::sync::oneshot::channel());
+    bench.store.before("list", "", || {
+        Box::pin(async move {
+            let record = submit(&ledger, 0.25).await;
+            succeed(&ledger, &record).await;
+            tell.send(record).unwrap();
+        })
+    });
+    bench.ledger.reset().await.unwrap();
+    let new = new.await.unwrap();
+    assert!(bench.ledger.record(&new.id).await.unwrap().is_some());
+    let bass = "bass".parse().unwrap();
+    for needed in [
+        ObjectKey::song(&new.tenant, &SONG),
+        ObjectKey::job(&new.id),
+        ObjectKey::song_use(&new.tenant, &SONG, &new.id),
+        ObjectKey::expiry(new.expires_s, &new.id),
+        ObjectKey::of_tenant(&new.tenant, &new.id),
+        ObjectKey::manifest(&new.work()),
+        ObjectKey::published(&SONG, &bass),
+    ] {
+        assert!(bench.store.head(&needed).await.unwrap().is_some(), "{needed}");
+    }
+    assert!(submit(&bench.ledger, 0.25).await.id == new.id, "its identity stays too");
+    let of_old = |key: &ObjectKey| key.job_id().is_some_and(|job| job == old.id);
+    for bucket in [Bucket::Queue, Bucket::Output] {
+        assert!(!bench.keys(bucket).await.iter().any(of_old), "{bucket:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_takes_what_the_older_contract_finds() {
+    let bench = Bench::new(Keep::default()).await;
+    let old = submit(&bench.ledger, 0.25).await;
+    succeed(&bench.ledger, &old).await;
+    bench.ledger.reset().await.unwrap();
+    // The same song again, not yet separated: its old stems must not show.
+    submit(&bench.ledger, 0.25).await;
+    assert_eq!(bench.keys(Bucket::Output).await, []);
+}
+
+#[tokio::test]
+async fn a_song_that_is_asked_for_while_its_last_job_is_deleted_stays() {
+    let bench = Bench::new(Keep::default()).await;
+    let one = submit(&bench.ledger, 0.25).await;
+    succeed(&bench.ledger, &one).await;
+    // After it was seen that no job needs the song.
+    let (ledger, (tell, other)) = (bench.ledger.clone(), tokio::sync::oneshot::channel());
+    let song = ObjectKey::song(&one.tenant, &SONG);
+    bench.store.before("delete", song.path(), || {
+        Box::pin(async move { tell.send(submit(&ledger, 0.5).await).unwrap() })
+    });
+    bench.ledger.delete(&one).await.unwrap();
+    assert_ne!(other.await.unwrap().id, one.id);
+    assert!(bench.store.head(&song).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn kept_sources_go_with_their_time_with_their_job_and_with_a_reset() {
+    let bench = Bench::new(Keep::default()).await;
+    let keep = async |ledger: &Ledger| {
+        let record = submit(ledger, 0.25).await;
+        let bass = "bass".parse().unwrap();
+        let key = Ledger::source_key(&record, &record.id, &bass);
+        ledger.store().put(&key, Bytes::from_static(b"fLaC"), Write::Replace).await.unwrap();
+        ledger.keep(&record, vec![bass], (1, 44_100)).await.unwrap();
+        record
+    };
+    let kept = async || {
+        let keys = bench.keys(Bucket::Output).await;
+        keys.iter().filter(|key| key.path().starts_with("kept/")).count()
+    };
+    let record = keep(&bench.ledger).await;
+    assert_eq!(bench.ledger.kept(&record).await.unwrap().unwrap().job, record.id);
+    bench.ledger.sweep_expired().await.unwrap();
+    assert_eq!(kept().await, 2);
+    bench.ledger.delete(&record).await.unwrap();
+    assert_eq!(kept().await, 0);
+
+    let record = keep(&bench.ledger).await;
+    bench.ledger.reset().await.unwrap();
+    assert_eq!(bench.ledger.kept(&record).await.unwrap(), None);
+    assert_eq!(kept().await, 0);
+
+    let record = keep(&bench.ledger).await;
+    let separation = record.options.separation(&record.song);
+    let mark = ObjectKey::kept_until(0, &record.tenant, &separation);
+    bench.store.put(&mark, Bytes::new(), Write::Replace).await.unwrap();
+    bench.ledger.sweep_expired().await.unwrap();
+    assert_eq!(kept().await, 2, "an older mark does not take what was kept again since");
+    assert!(bench.store.head(&mark).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn results_of_an_engine_that_did_not_end_the_job_go() {
+    let bench = Bench::new(Keep::default()).await;
+    let record = submit(&bench.ledger, 0.25).await;
+    store_bass(&bench.ledger, &record, "another").await;
+    succeed(&bench.ledger, &record).await;
+    let left: Vec<String> =
+        bench.keys(Bucket::Output).await.iter().map(|key| key.path().to_owned()).collect();
+    assert!(!left.iter().any(|path| path.contains("0-another")), "{left:?}");
+    assert!(left.iter().any(|path| path.contains("0-one/bass.mp3.json")), "{left:?}");
+}

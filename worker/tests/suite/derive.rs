@@ -1,0 +1,83 @@
+//! Other mixes of a song that was separated need no second separation.
+
+use std::io::Cursor;
+
+use audio::{Block, DecodeLimits, Decoder};
+use common::job::{Ending, Mix, Options, Record};
+use common::keys::{Bucket, ObjectKey};
+use common::queue::First;
+
+use crate::bench::{Bench, STEMS, song};
+
+fn decoded(bytes: Vec<u8>) -> Block {
+    Decoder::open(Box::new(Cursor::new(bytes)), &DecodeLimits::default(), None).unwrap().read_all().unwrap()
+}
+
+/// What a karaoke singer asks for: everything without the vocals, the bass at half its level.
+fn karaoke() -> Options {
+    let gains = [("drums", 1.0), ("bass", 0.5), ("other", 1.0)];
+    let gains = gains.into_iter().map(|(stem, gain)| (stem.parse().unwrap(), gain)).collect();
+    Options { mixes: vec![Mix { name: "karaoke".parse().unwrap(), gains }], ..Options::default() }
+}
+
+async fn separated(bench: &Bench, segments: Option<usize>) -> Record {
+    let record = bench.submit(bench.store_song(song(6000)).await).await;
+    assert_eq!(record.first, First::Plan);
+    let worker = bench.worker(segments);
+    bench.end_of(&record).await;
+    bench.rest().await;
+    worker.stop().await;
+    record
+}
+
+/// Largest difference between the derived mix and the same sum of the stems of the job before it.
+async fn difference(bench: &Bench, stems: &Record, mix: &Record) -> f32 {
+    let mut expected = vec![vec![0.0f32; 6000]; 2];
+    for (stem, gain) in [("drums", 1.0), ("bass", 0.5), ("other", 1.0)] {
+        let block = decoded(bench.result(stems, stem).await.unwrap());
+        for (sum, plane) in expected.iter_mut().flatten().zip(block.iter().flatten()) {
+            *sum += gain * plane;
+        }
+    }
+    let got = decoded(bench.result(mix, "karaoke").await.unwrap());
+    assert_eq!(got[0].len(), 6000);
+    let differences = expected.iter().flatten().zip(got.iter().flatten()).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mix_that_is_asked_for_later_is_made_without_the_network() {
+    for segments in [None, Some(2)] {
+        let bench = Bench::new().await;
+        let stems = separated(&bench, segments).await;
+        // Whoever needed the network now could not have it.
+        std::fs::remove_dir_all(bench.root.path().join("models")).unwrap();
+        let mix = bench.submit_with(stems.song, karaoke()).await;
+        assert_eq!(mix.first, First::Derive);
+        let worker = bench.worker(segments);
+        let manifest = bench.end_of(&mix).await;
+        let Ending::Succeeded { results } = &manifest.ending else { panic!("{manifest:?}") };
+        assert_eq!(results.len(), STEMS.len() + 1);
+        // Each side was rounded to 24 bits a few times, the kept sources with two bits of headroom.
+        let largest = difference(&bench, &stems, &mix).await;
+        assert!(largest < 3e-6, "{largest}");
+        bench.rest().await;
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sources_that_are_gone_cost_a_separation_and_no_song() {
+    let bench = Bench::new().await;
+    let stems = separated(&bench, None).await;
+    let mix = bench.submit_with(stems.song, karaoke()).await;
+    assert_eq!(mix.first, First::Derive);
+    let separation = ObjectKey::kept_of(&mix.tenant, &mix.options.separation(&mix.song));
+    assert!(bench.ledger.store().delete_prefix(Bucket::Output, &separation).await.unwrap() > STEMS.len());
+    let worker = bench.worker(None);
+    let manifest = bench.end_of(&mix).await;
+    assert!(matches!(manifest.ending, Ending::Succeeded { .. }), "{manifest:?}");
+    let largest = difference(&bench, &stems, &mix).await;
+    assert!(largest < 3e-6, "{largest}");
+    worker.stop().await;
+}
