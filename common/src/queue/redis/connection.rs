@@ -14,8 +14,8 @@ use super::RedisQueue;
 use crate::queue::{QueueError, Result};
 
 /// A script takes milliseconds; a server that does not answer in this time is as good as gone.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// Longest sleep at the doorbell. Entries that are pushed by hand ring no bell, and are to be seen within a second.
 const SLEEP: Duration = Duration::from_millis(500);
 /// Keys that are looked at, and deleted, at once while an earlier epoch is swept away.

@@ -10,6 +10,7 @@
 mod answers;
 mod calls;
 mod connection;
+mod log;
 mod scripts;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use ::redis::aio::ConnectionManager;
 
 use super::{Clock, Result, Rules};
 use scripts::Scripts;
+
+pub use log::LogLines;
 
 /// Where the queue is and what its keys are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
