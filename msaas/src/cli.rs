@@ -1,12 +1,17 @@
 //! The command line: every setting with its default and one sentence.
 
 mod separate;
+mod server;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::separate::{ClipArg, FormatArg, FormatArgs, OtherArg, SeparateArgs};
+pub(crate) use self::server::{
+    FetchArgs, JobArgs, JobsArgs, LogsArgs, MenuArgs, MixArgs, OutArgs, ResetArgs, ServerArgs, SongsArgs,
+    SubmitArgs, TellArgs, WatchArgs,
+};
 
 /// Separates songs into stems: drums, bass, other, vocals, and any mix of them.
 #[derive(Debug, Parser)]
@@ -26,6 +31,28 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Run the service in this process: interface, queue, store and worker; with URLs given, against Redis and S3.
     Serve(Box<ServeArgs>),
+    /// Send songs to a server; with --wait, fetch their stems too.
+    Submit(Box<SubmitArgs>),
+    /// Watch a job of a server until it ends.
+    Watch(WatchArgs),
+    /// List the songs of a server with their stems.
+    Songs(SongsArgs),
+    /// List the jobs of a server with their sizes and times, the latest first.
+    Jobs(JobsArgs),
+    /// Fetch the stems of a job from a server.
+    Fetch(FetchArgs),
+    /// Have a server mix the stems of a job, and fetch the mix.
+    Mix(MixArgs),
+    /// Stop a job of a server.
+    Cancel(JobArgs),
+    /// Remove a job of a server and its results.
+    Delete(JobArgs),
+    /// Remove all songs and stems of a server, and stop all its work. For operators.
+    Reset(ResetArgs),
+    /// Print the log lines of a server and its workers as they come.
+    Logs(LogsArgs),
+    /// Do all this by choosing from a menu; it also opens when `msaas` is started bare on a terminal.
+    Menu(MenuArgs),
 }
 
 /// The whole service in one process.

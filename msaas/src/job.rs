@@ -14,7 +14,7 @@ use crate::report::{Event, Reporter, Told};
 use crate::songs::Found;
 use crate::source::Source;
 use crate::stop;
-use crate::terminal::Bar;
+use crate::terminal::{self, Bar};
 
 /// What all songs of one call share.
 #[derive(Debug)]
@@ -72,9 +72,7 @@ impl Order<'_> {
         let paths = publish(sealed)?;
         folders.keep();
         if damaged_packets > 0 {
-            crate::terminal::complain(&format!(
-                "msaas: {label}: {damaged_packets} damaged packets became silence"
-            ));
+            terminal::complain(&format!("msaas: {label}: {damaged_packets} damaged packets became silence"));
         }
         self.reporter.gains(&label, &results);
         let wall_s = start.elapsed().as_secs_f64();
@@ -167,12 +165,7 @@ impl<'a> Watch<'a> {
         let wall_s = self.start.elapsed().as_secs_f64();
         let speed = done * p.frames_total as f64 / self.rate / wall_s.max(1e-3);
         let eta_s = (done > 0.0).then(|| wall_s / done - wall_s);
-        let note = format!(
-            "segment {}/{}, {speed:.2} x real time, {:.0} s left",
-            p.segments_done,
-            p.segments_total,
-            eta_s.unwrap_or(0.0)
-        );
+        let note = terminal::pace(p.segments_done, p.segments_total, speed, eta_s);
         self.bar.go(p.segments_done as u64, p.segments_total as u64, &note);
         // A reader that went away is noticed at the results.
         let _ = self.reporter.tell(&Event::Progress {

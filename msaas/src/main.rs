@@ -1,6 +1,7 @@
 //! `msaas`: music source separation for people, from the command line.
 
 mod cli;
+mod client;
 mod commands;
 mod folders;
 mod format;
@@ -13,7 +14,9 @@ mod source;
 mod stop;
 mod template;
 mod terminal;
+mod wish;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,12 +28,23 @@ fn main() -> ExitCode {
 }
 
 fn obey() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = if is_bare() { Cli::parse_from(["msaas", "menu"]) } else { Cli::parse() };
     let done = match cli.command {
         Command::Separate(args) => commands::separate::run(&args),
         Command::Models(args) => commands::models::run(args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Serve(args) => commands::serve::run(*args),
+        Command::Submit(args) => commands::submit::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
+        Command::Songs(args) => commands::list::songs(&args),
+        Command::Jobs(args) => commands::list::jobs(&args),
+        Command::Fetch(args) => commands::fetch::run(&args),
+        Command::Mix(args) => commands::mix::run(&args),
+        Command::Cancel(args) => commands::manage::cancel(&args),
+        Command::Delete(args) => commands::manage::delete(&args),
+        Command::Reset(args) => commands::manage::reset(&args),
+        Command::Logs(args) => commands::logs::run(&args),
+        Command::Menu(args) => commands::menu::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,4 +54,9 @@ fn obey() -> ExitCode {
             if stop::requested() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Whether a person started the program without a word, and can answer: elsewhere that is wrong usage.
+fn is_bare() -> bool {
+    std::env::args_os().len() == 1 && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }

@@ -59,7 +59,7 @@ fn wanted(args: &SeparateArgs) -> Option<Vec<&str>> {
 }
 
 /// Reads `[NAME:]STEM=GAIN,...`. Stems that are not named have gain 1, the song itself has gain 0.
-fn mix(text: &str, sources: &[String]) -> Result<Stem> {
+pub(crate) fn mix(text: &str, sources: &[String]) -> Result<Stem> {
     let (name, gains) = text.split_once(':').unwrap_or((MIX, text));
     let name = name.trim();
     let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_';

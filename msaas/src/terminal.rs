@@ -78,6 +78,17 @@ impl Bar {
             }
         }
     }
+
+    /// Writes a line for people above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| complain(line));
+    }
+}
+
+/// How fast something is done, for people.
+pub(crate) fn pace(segments_done: usize, segments_total: usize, speed: f64, eta_s: Option<f64>) -> String {
+    let left = eta_s.unwrap_or(0.0);
+    format!("segment {segments_done}/{segments_total}, {speed:.2} x real time, {left:.0} s left")
 }
 
 impl Drop for Bar {

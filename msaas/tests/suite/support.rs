@@ -133,4 +133,13 @@ impl Ran {
         assert_eq!(self.stderr.lines().collect::<Vec<_>>(), sentences);
         assert_eq!(self.stdout, "");
     }
+
+    /// Checks that the run failed with one sentence on standard error, which has these words, and nothing else.
+    #[track_caller]
+    pub(crate) fn fails_saying(&self, words: &[&str]) {
+        assert_eq!((self.code, &*self.stdout), (Some(1), ""), "{self:?}");
+        let sentence = self.stderr.trim_end();
+        assert!(sentence.starts_with("msaas: ") && !sentence.contains('\n'), "{sentence}");
+        assert!(words.iter().all(|word| sentence.contains(word)), "{sentence}");
+    }
 }
