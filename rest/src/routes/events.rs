@@ -139,6 +139,11 @@ impl Follower {
     async fn look(&mut self) -> Result<(), Problem> {
         let queue = self.app.ledger.queue();
         let last = queue.status(self.record.id).await?.map(|status| status.last_event);
+        if last.is_none() && self.app.ledger.record(&self.record.id).await?.is_none() {
+            // Deleted, or of before a reset: whoever comes again learns that there is no such job.
+            self.done = true;
+            return Ok(());
+        }
         // The queue counts from 1 again: it was lost meanwhile.
         let forgotten = last.is_some_and(|last| last < self.after);
         let mut events =
