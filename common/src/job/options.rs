@@ -134,6 +134,9 @@ pub struct InvalidOptions {
 /// Constant bit rates of MP3 in kbit/s: lower ones have no room for the tag that keeps the length.
 pub const MP3_RATES_KBPS: [u16; 10] = [64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
 
+/// Mixes of one job at most: each is a result of its own.
+pub const MOST_MIXES: usize = 32;
+
 impl Options {
     /// The same request in its one form: sorted, nothing twice, all values checked.
     ///
@@ -155,6 +158,10 @@ impl Options {
         self.stems.dedup();
         if self.stems.len() == sources.len() {
             self.stems.clear();
+        }
+        if self.mixes.len() > MOST_MIXES {
+            let why = format!("{} mixes are too many, {MOST_MIXES} are possible", self.mixes.len());
+            return invalid("mixes", why);
         }
         for mix in &self.mixes {
             if let Some(stem) = mix.gains.keys().find(|stem| !known(stem)) {
@@ -275,6 +282,10 @@ mod tests {
             let error = checked(json).unwrap_err();
             assert!(error.starts_with(start), "{json}: {error}");
         }
+        let mixes: Vec<_> =
+            (0..=MOST_MIXES).map(|n| format!(r#"{{"name": "m{n}", "gains": {{"bass": 1}}}}"#)).collect();
+        let error = checked(&format!(r#"{{"mixes": [{}]}}"#, mixes.join(", "))).unwrap_err();
+        assert_eq!(error, "mixes: 33 mixes are too many, 32 are possible");
     }
 
     #[test]

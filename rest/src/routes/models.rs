@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use common::job::MP3_RATES_KBPS;
+use common::job::{MOST_MIXES, MP3_RATES_KBPS};
 use serde_json::{Value, json};
 
 use crate::models::MODELS;
@@ -31,6 +31,7 @@ pub(super) async fn limits(State(app): State<App>) -> Json<Value> {
             "flac": { "bits": [16, 24] },
         },
         "rate_hz": [8_000, 192_000],
+        "mixes": MOST_MIXES,
         "shifts": [0, 20],
         "overlap": [0.0, 0.9],
     }))
