@@ -24,6 +24,8 @@ pub mod queue;
 pub mod shutdown;
 pub mod storage;
 pub mod telemetry;
+#[cfg(feature = "conformance")]
+pub mod testing;
 
 pub use ids::{Epoch, InvalidId, JobId, JobKey, ModelName, SongHash, StemName, Tenant};
 pub use keys::{Bucket, ObjectKey};

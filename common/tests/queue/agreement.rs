@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use common::queue::conformance::Bench;
 use common::queue::{Claim, Claimant, Clock, First, NewJob, Queue, Room, Rules, TaskId, TaskKind, Token};
+use common::testing::valkey::Server;
 use common::{Epoch, JobId, SongHash};
 use futures_util::future::join_all;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use crate::bench::{memory, redis, unaltered};
 use crate::commands::{Age, Command, JOBS, Step, Word, say, steps};
-use crate::server::Server;
 
 /// Alters the scripts of the queue in Redis: their name and text go in.
 pub(crate) type Alter = fn(&str, String) -> String;

@@ -6,8 +6,7 @@ use common::queue::conformance::{Bench, rules};
 use common::queue::memory::MemoryQueue;
 use common::queue::redis::{RedisQueue, Settings};
 use common::queue::{Clock, Rules};
-
-use crate::server::Server;
+use common::testing::valkey::Server;
 
 /// When the clocks of all tests begin.
 pub(crate) const BEGIN_MS: u64 = 1_700_000_000_000;

@@ -1,9 +1,9 @@
 //! Both kinds of queue pass the same checks.
 
 use common::queue::conformance::{Bench, CHECKS, rules};
+use common::testing::valkey::Server;
 
 use crate::bench::{altered, memory, unaltered};
-use crate::server::Server;
 
 async fn all_hold(fresh: impl Fn() -> Bench) {
     let mut broken = Vec::new();

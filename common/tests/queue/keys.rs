@@ -9,10 +9,9 @@ use common::queue::{
     Claimant, Depth, Fence, First, NewJob, Outcome, Queue, QueueError, Room, Rules, State, Submitted,
     TaskKind, Token,
 };
+use common::testing::valkey::Server;
 use common::{Epoch, JobId, SongHash};
 use tokio::time::Instant;
-
-use crate::server::Server;
 
 const WIDE: Room = Room { jobs: 1000, jobs_of_tenant: 1000 };
 

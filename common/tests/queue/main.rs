@@ -8,4 +8,3 @@ mod conformance;
 mod keys;
 mod mutants;
 mod outages;
-mod server;

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use common::queue::conformance::CHECKS;
+use common::testing::valkey::Server;
 
 use crate::agreement::{Alter, disagreement};
 use crate::bench::altered;
-use crate::server::Server;
 
 /// Sequences within which random commands have to find a mutant.
 const SEQUENCES: u32 = 5000;

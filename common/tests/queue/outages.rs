@@ -10,11 +10,10 @@ use common::queue::{
     Claim, Claimant, Depth, Failure, Fence, First, Happening, NewJob, Outcome, Queue, QueueError, Room,
     Rules, Span, Spans, State, Submitted, TaskId, TaskKind, Token,
 };
+use common::testing::valkey::{Kept, Server};
 use common::{Epoch, JobId, SongHash};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep};
-
-use crate::server::{Kept, Server};
 
 const WIDE: Room = Room { jobs: 1000, jobs_of_tenant: 1000 };
 const LEASE: Duration = Duration::from_millis(400);

@@ -4,7 +4,6 @@
 
 mod forgetful;
 mod s3s_server;
-mod seaweed;
 
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use common::storage::Store;
 use common::storage::conformance::{Subject, names, run};
 use common::storage::fs::Folder;
 use common::storage::s3::{AccessKeys, S3, S3Config};
+use common::testing::seaweed::Server;
 
 /// Keys of the servers of these tests.
 const ACCESS_KEY: &str = "test-access";
@@ -23,6 +23,16 @@ async fn client(port: u16) -> S3 {
     let endpoint = Some(format!("http://127.0.0.1:{port}"));
     S3::new(S3Config { endpoint, keys: Some(keys), ..S3Config::default() }).await.unwrap()
 }
+
+/// Checks that `SeaweedFS` 4.48 does not pass.
+const SEAWEED_LEAVES_OUT: &[&str] = &[
+    // Two completions at the same moment both succeed, though a later one is refused as it should be; the object
+    // is then that of the last one, whole. Single writes and copies are decided properly.
+    "one_of_eight_streams_wins",
+    // It lists folders: `a/b` before `a-b`, and nothing of the folder `a` after `a`.
+    "order_is_that_of_bytes",
+    "a_listing_may_begin_anywhere",
+];
 
 /// Runs all checks but those that a store is known not to pass.
 #[expect(clippy::print_stdout, reason = "what each check took is of interest where a test prints")]
@@ -55,15 +65,15 @@ async fn a_folder_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seaweed_conforms() {
-    let server = seaweed::Server::start();
-    let store = client(server.port()).await;
+    let server = Server::start();
+    let store = S3::new(server.config()).await.unwrap();
     server.prepared(&store).await;
     let watched = store.clone();
     let leftovers = move || {
         let store = watched.clone();
         async move { store.open_uploads().await.unwrap() }
     };
-    conforms(Subject::new(Arc::new(store), leftovers), seaweed::LEFT_OUT).await;
+    conforms(Subject::new(Arc::new(store), leftovers), SEAWEED_LEAVES_OUT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

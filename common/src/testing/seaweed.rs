@@ -1,27 +1,24 @@
-//! A `SeaweedFS` of a test's own.
+//! A `SeaweedFS` of a test's own, which speaks S3.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::storage::{Store, StoreError};
 use tempfile::TempDir;
+use uuid::Uuid;
 
-use crate::{ACCESS_KEY, SECRET_KEY};
+use crate::storage::s3::{AccessKeys, S3Config};
+use crate::storage::{Store, StoreError};
 
-/// Checks that `SeaweedFS` 4.48 does not pass.
-pub(crate) const LEFT_OUT: &[&str] = &[
-    // Two completions at the same moment both succeed, though a later one is refused as it should be; the object
-    // is then that of the last one, whole. Single writes and copies are decided properly.
-    "one_of_eight_streams_wins",
-    // It lists folders: `a/b` before `a-b`, and nothing of the folder `a` after `a`.
-    "order_is_that_of_bytes",
-    "a_listing_may_begin_anywhere",
-];
+const ACCESS_KEY: &str = "test-access";
 
 /// Time until it must answer.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The first port that is used, and how many servers could be started.
+const LOWEST: u16 = 12_000;
+const SLOTS: u32 = 2000;
 
 /// Ports that the process listens on, of whichever each is.
 const PORTS: [&str; 9] = [
@@ -37,25 +34,31 @@ const PORTS: [&str; 9] = [
 ];
 
 /// A running server, killed when this is dropped and when this process dies.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     guard: Child,
     port: u16,
+    secret_key: String,
     folder: TempDir,
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
+    /// Starts one; it answers later, see [`Server::prepared`].
+    #[must_use]
+    pub fn start() -> Self {
         let weed = std::env::var("MSAAS_TEST_WEED").expect(
             "MSAAS_TEST_WEED does not say where the program weed is: eval \"$(scripts/servers.sh)\" installs it",
         );
         assert!(Path::new(&weed).is_file(), "MSAAS_TEST_WEED={weed}: there is no such file");
         let folder = tempfile::tempdir().unwrap();
+        // Another one each time: who reaches the server of another test is refused.
+        let secret_key = Uuid::new_v4().to_string();
         let config = folder.path().join("s3.json");
         std::fs::write(
             &config,
             format!(
                 r#"{{"identities":[{{"name":"test","actions":["Admin"],
-                    "credentials":[{{"accessKey":"{ACCESS_KEY}","secretKey":"{SECRET_KEY}"}}]}}]}}"#
+                    "credentials":[{{"accessKey":"{ACCESS_KEY}","secretKey":"{secret_key}"}}]}}]}}"#
             ),
         )
         .unwrap();
@@ -64,7 +67,9 @@ impl Server {
         let mut command = Command::new("sh");
         // The shell's input ends when this process does, however that happens.
         command.args(["-c", r#""$@" & read -r _; kill -9 $!; wait"#, "sh", &weed, "server"]);
-        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.iam=false", "-volume.max=100"]);
+        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.iam=false", "-volume.max=1000"]);
+        // One volume for each bucket: tests have many small ones.
+        command.env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1");
         command.args(["-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
         command.arg(format!("-dir={}", folder.path().display()));
         command.arg(format!("-s3.config={}", config.display()));
@@ -73,15 +78,19 @@ impl Server {
         }
         let guard =
             command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Self { guard, port: ports[0], folder }
+        Self { guard, port: ports[0], secret_key, folder }
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// How a client on this machine reaches it.
+    #[must_use]
+    pub fn config(&self) -> S3Config {
+        let keys = AccessKeys { access_key: ACCESS_KEY.into(), secret_key: self.secret_key.clone().into() };
+        let endpoint = Some(format!("http://127.0.0.1:{}", self.port));
+        S3Config { endpoint, keys: Some(keys), ..S3Config::default() }
     }
 
     /// Waits until a store on it is prepared.
-    pub(crate) async fn prepared(&self, store: &dyn Store) {
+    pub async fn prepared(&self, store: &dyn Store) {
         let began = Instant::now();
         while let Err(error) = store.prepare().await {
             // While the parts of the server find each other it answers in several ways.
@@ -99,7 +108,12 @@ impl Drop for Server {
     }
 }
 
+/// Ports below those that the system gives to connections, other ones for each process: between the look and the
+/// start of the server nobody else takes them.
 fn free_ports() -> Vec<u16> {
-    let taken: Vec<_> = PORTS.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    let first = std::process::id() % SLOTS;
+    let slots = (0..SLOTS).map(|n| (first + n * 7) % SLOTS);
+    let mut ports = slots.map(|slot| (0..PORTS.len()).map(move |n| LOWEST + slot as u16 * 10 + n as u16));
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    ports.find(|ports| ports.clone().all(free)).unwrap().collect()
 }

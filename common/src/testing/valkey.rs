@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::queue::redis::Settings;
 use tempfile::TempDir;
+
+use crate::queue::redis::Settings;
 
 /// What is left when the server is killed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kept {
+pub enum Kept {
+    /// Nothing at all.
     Nothing,
     /// All but what was answered in the last moments: it writes its file while it waits for the disk.
     AlmostAll,
@@ -20,7 +22,9 @@ pub(crate) enum Kept {
     All,
 }
 
-pub(crate) struct Server {
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
     folder: TempDir,
     child: Mutex<Child>,
     kept: Kept,
@@ -29,7 +33,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// The server of this test binary. It lives as long as any test that asked for it.
-    pub(crate) fn shared() -> Arc<Self> {
+    pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -40,7 +44,8 @@ impl Server {
     }
 
     /// One for a single test.
-    pub(crate) fn start(kept: Kept) -> Self {
+    #[must_use]
+    pub fn start(kept: Kept) -> Self {
         let folder = TempDir::new().unwrap();
         let child = Mutex::new(spawn(&folder, kept));
         let server = Self { folder, child, kept, prefixes: AtomicU32::new(0) };
@@ -48,36 +53,38 @@ impl Server {
         server
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    pub fn url(&self) -> String {
         format!("unix://{}", socket(&self.folder).display())
     }
 
     /// Names of a queue that shares nothing with another test's.
-    pub(crate) fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         let prefix = format!("test{}:", self.prefixes.fetch_add(1, Ordering::Relaxed));
         let (entrance, logging) = (format!("{prefix}toWorker"), format!("{prefix}logging"));
         Settings { url: self.url(), prefix, entrance, logging }
     }
 
-    pub(crate) fn connection(&self) -> redis::Connection {
+    /// A connection to it.
+    pub fn connection(&self) -> redis::Connection {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
     /// Deletes everything that begins with a prefix.
-    pub(crate) fn forget(&self, prefix: &str) {
+    pub fn forget(&self, prefix: &str) {
         let script = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end";
         redis::Script::new(script).arg(format!("{prefix}*")).invoke::<()>(&mut self.connection()).unwrap();
     }
 
     /// Kills it as a machine that fails does.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = child.kill();
         let _ = child.wait();
     }
 
     /// Starts it again with what its file has.
-    pub(crate) fn restart(&self) {
+    pub fn restart(&self) {
         self.kill();
         *self.child.lock().unwrap() = spawn(&self.folder, self.kept);
         self.await_answers();
