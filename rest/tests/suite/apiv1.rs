@@ -5,18 +5,26 @@ use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::Bucket;
-use common::queue::Queue as _;
 use serde_json::json;
 
+use crate::place::Place;
 use crate::support::{Server, hex, song};
 
-#[tokio::test]
-async fn a_song_goes_in_and_its_tracks_come_out() {
-    let server = Server::new();
+crate::place::scenarios! {
+    a_song_goes_in_and_its_tracks_come_out
+    removed_tracks_are_gone_and_the_same_upload_is_separated_again
+    the_last_model_asked_for_wins
+    faults_are_400_with_a_sentence
+    a_full_queue_says_when_to_come_again
+    a_song_whose_time_is_over_is_410
+}
+
+async fn a_song_goes_in_and_its_tracks_come_out(place: Place) {
+    let server = place.server(&[]).await;
     let (mp3, hash) = (song(1), hex(&song(1)));
     let answer = server.separate(&json!({ "mp3": STANDARD.encode(&mp3), "callback": null })).await.is(200);
     assert_eq!(answer.json(), json!({ "hash": hash, "reason": "Song enqueued for separation" }));
-    assert_eq!(server.store.paths(Bucket::Queue, &hash), [format!("{hash}.mp3")]);
+    assert_eq!(server.paths(Bucket::Queue, &hash).await, [format!("{hash}.mp3")]);
     for path in ["/apiv1/queue", "/apiv1/queue/"] {
         let headers = [("content-type", "application/json")];
         let queue = server.call(Method::GET, path, &headers, "null").await.is(200);
@@ -35,9 +43,8 @@ async fn a_song_goes_in_and_its_tracks_come_out() {
     assert_eq!(server.get("/apiv1/queue").await.json()["queue"], json!([]));
 }
 
-#[tokio::test]
-async fn removed_tracks_are_gone_and_the_same_upload_is_separated_again() {
-    let server = Server::new();
+async fn removed_tracks_are_gone_and_the_same_upload_is_separated_again(place: Place) {
+    let server = place.server(&[]).await;
     let hash = hex(&song(1));
     let body = json!({ "mp3": STANDARD.encode(song(1)) });
     server.separate(&body).await.is(200);
@@ -56,15 +63,14 @@ async fn removed_tracks_are_gone_and_the_same_upload_is_separated_again() {
     for track in ["drums", "base", "other", "vocals"] {
         server.get(&format!("/apiv1/remove/{hash}/{track}")).await.is(200);
     }
-    let left: Vec<_> = [Bucket::Queue, Bucket::Output].map(|bucket| server.store.paths(bucket, "")).concat();
+    let left = server.all_paths().await;
     assert!(left.is_empty(), "{left:?}");
     server.separate(&body).await.is(200);
     assert_eq!(server.work().await, 1);
 }
 
-#[tokio::test]
-async fn the_last_model_asked_for_wins() {
-    let server = Server::new();
+async fn the_last_model_asked_for_wins(place: Place) {
+    let server = place.server(&[]).await;
     let hash = hex(&song(1));
     let ask = |model: &str| json!({ "model": model, "mp3": STANDARD.encode(song(1)) });
     let made_by = async || {
@@ -90,9 +96,8 @@ async fn the_last_model_asked_for_wins() {
     assert_eq!(made_by().await, "htdemucs");
 }
 
-#[tokio::test]
-async fn faults_are_400_with_a_sentence() {
-    let server = Server::new();
+async fn faults_are_400_with_a_sentence(place: Place) {
+    let server = place.server(&[]).await;
     let good = STANDARD.encode(song(1));
     for (body, part) in [
         (json!({}), "mp3 is missing"),
@@ -111,7 +116,7 @@ async fn faults_are_400_with_a_sentence() {
     }
     server.call(Method::POST, "/apiv1/separate", &[], "").await.is(400);
     server.settle().await;
-    assert!(server.store.paths(Bucket::Queue, "").is_empty(), "nothing remains");
+    assert!(server.paths(Bucket::Queue, "").await.is_empty(), "nothing remains");
 }
 
 #[tokio::test]
@@ -131,24 +136,17 @@ async fn too_large_is_413_long_before_the_end() {
     assert!(answer.json()["error"].as_str().unwrap().contains("1048576"));
 }
 
-#[tokio::test]
-async fn a_full_queue_says_when_to_come_again() {
-    let server = Server::with(&["--jobs", "1"]);
+async fn a_full_queue_says_when_to_come_again(place: Place) {
+    let server = place.server(&["--jobs", "1"]).await;
     server.separate(&json!({ "mp3": STANDARD.encode(song(1)) })).await.is(200);
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let answer = server.separate(&json!({ "mp3": STANDARD.encode(song(2)) })).await.is(503);
     assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
     assert_eq!(server.queue.depth().await.unwrap().jobs, 1);
     server.settle().await;
-    assert_eq!(
-        server
-            .store
-            .paths(Bucket::Queue, "")
-            .iter()
-            .filter(|path| path.strip_suffix(".mp3").is_some())
-            .count(),
-        1
-    );
+    let songs =
+        server.paths(Bucket::Queue, "").await.into_iter().filter(|path| path.strip_suffix(".mp3").is_some());
+    assert_eq!(songs.count(), 1);
 }
 
 #[tokio::test]
@@ -159,15 +157,14 @@ async fn the_home_page_answers_load_balancers_and_callbacks() {
     server.call(Method::POST, "/", &[("content-type", "application/json")], r#"{"mp3": "x"}"#).await.is(200);
 }
 
-#[tokio::test]
-async fn a_song_whose_time_is_over_is_410() {
-    let server = Server::with(&["--keep-results", "0"]);
+async fn a_song_whose_time_is_over_is_410(place: Place) {
+    let server = place.server(&["--keep-results", "0"]).await;
     let hash = hex(&song(1));
     server.separate(&json!({ "mp3": STANDARD.encode(song(1)) })).await.is(200);
     server.work().await;
     server.get(&format!("/apiv1/track/{hash}/bass")).await.is(200);
     // Marks of expiry are by the hour: the sweep is told that the hour has passed.
-    for path in server.store.paths(Bucket::Queue, "expiry/") {
+    for path in server.paths(Bucket::Queue, "expiry/").await {
         let early = path.replacen(path.split('/').nth(1).unwrap(), "000000001", 1);
         let key = common::ObjectKey::listed(Bucket::Queue, early);
         let store = server.app.ledger.store();

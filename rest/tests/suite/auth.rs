@@ -5,7 +5,14 @@ use axum::http::Method;
 use base64::Engine as _;
 use serde_json::json;
 
+use crate::place::Place;
 use crate::support::{Server, hex, song};
+
+crate::place::scenarios! {
+    what_is_another_tenants_does_not_exist
+    the_older_contract_shows_a_tenant_its_own_tracks
+    a_tenant_has_a_quota_of_jobs
+}
 
 fn keys() -> String {
     format!("{} one operator\n{} two # no\n", hex(b"key-one"), hex(b"key-two")).replace(" # no", "")
@@ -16,7 +23,7 @@ const TWO: [(&str, &str); 2] = [("x-api-key", "key-two"), ("content-type", "audi
 
 #[tokio::test]
 async fn without_a_known_key_there_is_nothing() {
-    let server = Server::with_keys(&["--auth", "key"], &keys());
+    let server = Place::Memory.with_keys(&["--auth", "key"], &keys()).await;
     for headers in [
         &[][..],
         &[("authorization", "Bearer x")],
@@ -31,14 +38,13 @@ async fn without_a_known_key_there_is_nothing() {
     }
     server.call(Method::GET, "/v2/jobs", &ONE, Body::empty()).await.is(200);
     server.get("/apiv1/queue").await.is(200);
-    let closed = Server::with_keys(&["--auth-old", "key"], &keys());
+    let closed = Place::Memory.with_keys(&["--auth-old", "key"], &keys()).await;
     closed.get("/apiv1/queue").await.is(401);
     closed.get("/v2/jobs").await.is(200);
 }
 
-#[tokio::test]
-async fn what_is_another_tenants_does_not_exist() {
-    let server = Server::with_keys(&["--auth", "key"], &keys());
+async fn what_is_another_tenants_does_not_exist(place: Place) {
+    let server = place.with_keys(&["--auth", "key"], &keys()).await;
     let path =
         server.call(Method::POST, "/v2/jobs", &ONE, song(1)).await.is(202).header("location").to_owned();
     let other =
@@ -61,9 +67,8 @@ async fn what_is_another_tenants_does_not_exist() {
     assert_eq!(queued["jobs"], json!([]));
 }
 
-#[tokio::test]
-async fn the_older_contract_shows_a_tenant_its_own_tracks() {
-    let server = Server::with_keys(&["--auth-old", "key"], &keys());
+async fn the_older_contract_shows_a_tenant_its_own_tracks(place: Place) {
+    let server = place.with_keys(&["--auth-old", "key"], &keys()).await;
     let body = json!({ "mp3": base64::engine::general_purpose::STANDARD.encode(song(1)) }).to_string();
     server.call(Method::POST, "/apiv1/separate", &ONE, body).await.is(200);
     let queue = async |headers| server.call(Method::GET, "/apiv1/queue", headers, Body::empty()).await.json();
@@ -83,7 +88,7 @@ async fn the_older_contract_shows_a_tenant_its_own_tracks() {
 
 #[tokio::test]
 async fn only_operators_operate() {
-    let server = Server::with_keys(&["--auth", "key"], &keys());
+    let server = Place::Memory.with_keys(&["--auth", "key"], &keys()).await;
     for path in ["/v2/operations/depth", "/v2/operations/dead"] {
         server.call(Method::GET, path, &TWO, Body::empty()).await.is(403);
         server.call(Method::GET, path, &ONE, Body::empty()).await.is(200);
@@ -102,9 +107,8 @@ async fn a_flood_is_429_with_the_time_to_wait() {
     assert!(server.get("/apiv1/queue").await.is(429).json()["error"].is_string());
 }
 
-#[tokio::test]
-async fn a_tenant_has_a_quota_of_jobs() {
-    let server = Server::with(&["--jobs-of-tenant", "1"]);
+async fn a_tenant_has_a_quota_of_jobs(place: Place) {
+    let server = place.server(&["--jobs-of-tenant", "1"]).await;
     server.submit("", song(1)).await.is(202);
     let answer = server.submit("", song(2)).await.is(429);
     assert_eq!(answer.json()["code"], "tenant_full");

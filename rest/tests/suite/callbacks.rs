@@ -11,7 +11,14 @@ use rest::callback::{Guard, Message, Refusal, Secret};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::place::Place;
 use crate::support::{FakeNetwork, Server, song};
+
+crate::place::scenarios! {
+    the_older_contract_gets_one_post_with_exactly_its_data
+    the_job_is_told_with_a_signature_and_a_fault_is_tried_again_under_the_same_id
+    a_further_caller_of_the_same_work_is_told_too
+}
 
 /// A caller's server: what it was sent, and what it answers.
 #[derive(Clone)]
@@ -86,9 +93,8 @@ fn know(network: &FakeNetwork, name: &str, answers: &[&[&str]]) {
     network.names.lock().unwrap().insert(name.to_owned(), answers);
 }
 
-#[tokio::test]
-async fn the_older_contract_gets_one_post_with_exactly_its_data() {
-    let server = Server::with(&["--callback-allow", "localhost:5000"]);
+async fn the_older_contract_gets_one_post_with_exactly_its_data(place: Place) {
+    let server = place.server(&["--callback-allow", "localhost:5000"]).await;
     let sink = Sink::start(vec![OK.to_owned()]).await;
     know(&server.network, "localhost", &[&["127.0.0.1"]]);
     *server.network.sink.lock().unwrap() = Some(sink.address);
@@ -112,10 +118,9 @@ async fn the_older_contract_gets_one_post_with_exactly_its_data() {
     assert_eq!(sink.seen(), 3);
 }
 
-#[tokio::test]
-async fn the_job_is_told_with_a_signature_and_a_fault_is_tried_again_under_the_same_id() {
+async fn the_job_is_told_with_a_signature_and_a_fault_is_tried_again_under_the_same_id(place: Place) {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let server = Server::with(&["--callback-secret", secret, "--callback-http"]);
+    let server = place.server(&["--callback-secret", secret, "--callback-http"]).await;
     let broken = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_owned();
     let sink = Sink::start(vec![broken, OK.to_owned()]).await;
     know(&server.network, "hooks.example", &[&["93.184.216.34"]]);
@@ -156,9 +161,8 @@ async fn redirects_are_not_followed_and_endless_answers_are_not_read() {
     assert_eq!(server.network.connected.lock().unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn a_further_caller_of_the_same_work_is_told_too() {
-    let server = Server::with(&["--callback-http"]);
+async fn a_further_caller_of_the_same_work_is_told_too(place: Place) {
+    let server = place.server(&["--callback-http"]).await;
     let sink = Sink::start(vec![OK.to_owned()]).await;
     for name in ["a.example", "b.example", "c.example"] {
         know(&server.network, name, &[&["93.184.216.34"]]);
@@ -191,7 +195,7 @@ async fn a_refused_callback_never_fails_the_older_contract() {
     assert_eq!(server.work().await, urls.len());
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(server.network.connected.lock().unwrap().is_empty());
-    assert!(server.store.paths(Bucket::Queue, "pending/").is_empty());
+    assert!(server.paths(Bucket::Queue, "pending/").await.is_empty());
 }
 
 /// Addresses that no callback may reach, in every spelling that parsers know.

@@ -5,10 +5,19 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use common::job::Ending;
-use common::queue::{Failure, Queue as _};
+use common::queue::Failure;
 use serde_json::json;
 
+use crate::place::Place;
 use crate::support::{Server, sent, song};
+
+crate::place::scenarios! {
+    a_stream_tells_everything_and_ends_with_the_end
+    a_broken_stream_goes_on_where_it_broke
+    after_a_loss_of_the_queue_there_is_a_snapshot
+    a_job_that_the_queue_has_forgotten_is_told_from_its_manifest
+    a_failed_job_says_why
+}
 
 async fn events(server: &Server, path: &str, after: &str) -> crate::support::Answer {
     let headers = [("last-event-id", after)];
@@ -16,9 +25,8 @@ async fn events(server: &Server, path: &str, after: &str) -> crate::support::Ans
     tokio::time::timeout(Duration::from_secs(20), call).await.expect("the stream does not end")
 }
 
-#[tokio::test]
-async fn a_stream_tells_everything_and_ends_with_the_end() {
-    let server = Server::new();
+async fn a_stream_tells_everything_and_ends_with_the_end(place: Place) {
+    let server = place.server(&[]).await;
     let path = format!("{}/events", server.submit("", song(1)).await.is(202).header("location"));
     let (answer, _) = tokio::join!(events(&server, &path, ""), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -36,9 +44,8 @@ async fn a_stream_tells_everything_and_ends_with_the_end() {
     assert!(all.iter().all(|event| event.job["id"] == last.job["id"]), "every event has the job");
 }
 
-#[tokio::test]
-async fn a_broken_stream_goes_on_where_it_broke() {
-    let server = Server::new();
+async fn a_broken_stream_goes_on_where_it_broke(place: Place) {
+    let server = place.server(&[]).await;
     let path = format!("{}/events", server.submit("", song(1)).await.is(202).header("location"));
     server.work().await;
     let all = sent(&events(&server, &path, "").await.is(200).body);
@@ -51,9 +58,8 @@ async fn a_broken_stream_goes_on_where_it_broke() {
     assert!(events(&server, &path, &last.to_string()).await.is(204).body.is_empty());
 }
 
-#[tokio::test]
-async fn after_a_loss_of_the_queue_there_is_a_snapshot() {
-    let server = Server::new();
+async fn after_a_loss_of_the_queue_there_is_a_snapshot(place: Place) {
+    let server = place.server(&[]).await;
     let answer = server.submit("", song(1)).await.is(202);
     let path = format!("{}/events", answer.header("location"));
     let (answer, ()) = tokio::join!(events(&server, &path, "57"), async {
@@ -65,9 +71,8 @@ async fn after_a_loss_of_the_queue_there_is_a_snapshot() {
     assert_eq!(all.last().unwrap().job["state"], "succeeded");
 }
 
-#[tokio::test]
-async fn a_job_that_the_queue_has_forgotten_is_told_from_its_manifest() {
-    let server = Server::new();
+async fn a_job_that_the_queue_has_forgotten_is_told_from_its_manifest(place: Place) {
+    let server = place.server(&[]).await;
     let answer = server.submit("", song(1)).await.is(202);
     let id = answer.json()["id"].as_str().unwrap().parse().unwrap();
     server.work().await;
@@ -89,9 +94,8 @@ async fn what_failed_again_and_again_is_not_told_in_the_words_of_operators() {
     assert!(detail.contains("several attempts") && !detail.contains("10.0.0.7"), "{detail}");
 }
 
-#[tokio::test]
-async fn a_failed_job_says_why() {
-    let server = Server::new();
+async fn a_failed_job_says_why(place: Place) {
+    let server = place.server(&[]).await;
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
     let (claim, token) = server.claim_plan().await;
     // As a worker does: what is a fault of the song is written down before the queue hears of it.

@@ -5,7 +5,20 @@ use axum::http::Method;
 use common::Bucket;
 use serde_json::{Value, json};
 
+use crate::place::Place;
 use crate::support::{Server, hex, song, tagged};
+
+crate::place::scenarios! {
+    a_plain_body_becomes_a_job
+    a_form_becomes_a_job_in_any_order
+    the_same_work_is_done_once
+    whoever_prefers_to_wait_waits
+    a_job_has_an_entity_tag
+    a_list_is_walked_by_its_cursor_without_gap_or_repetition
+    canceling_is_idempotent_and_leaves_no_stems
+    a_deleted_job_takes_everything_along
+    what_is_over_is_410
+}
 
 fn form(parts: &[(&str, Option<&str>, &[u8])]) -> (String, Vec<u8>) {
     let mut body = Vec::new();
@@ -19,9 +32,8 @@ fn form(parts: &[(&str, Option<&str>, &[u8])]) -> (String, Vec<u8>) {
     ("multipart/form-data; boundary=x".to_owned(), body)
 }
 
-#[tokio::test]
-async fn a_plain_body_becomes_a_job() {
-    let server = Server::new();
+async fn a_plain_body_becomes_a_job(place: Place) {
+    let server = place.server(&[]).await;
     let answer = server.submit("?stems=vocals&format=wav", tagged("Under Water", "The Fish")).await.is(202);
     let job = answer.json();
     assert_eq!(answer.header("location"), format!("/v2/jobs/{}", job["id"].as_str().unwrap()));
@@ -36,12 +48,11 @@ async fn a_plain_body_becomes_a_job() {
     assert_eq!(job["state"], "succeeded");
     assert_eq!(job["progress"]["percent"], 100);
     assert_eq!(job["stems"].as_array().unwrap().len(), 1);
-    assert!(server.store.paths(Bucket::Queue, "incoming/").is_empty());
+    assert!(server.paths(Bucket::Queue, "incoming/").await.is_empty());
 }
 
-#[tokio::test]
-async fn a_form_becomes_a_job_in_any_order() {
-    let server = Server::new();
+async fn a_form_becomes_a_job_in_any_order(place: Place) {
+    let server = place.server(&[]).await;
     let options = br#"{"two_stems": "vocals"}"#;
     let first = form(&[("options", None, options), ("file", Some("../../etc/passwd"), &song(1))]);
     let second = form(&[("music_file", Some("a.mp3"), &song(1)), ("two_stems", None, b"vocals")]);
@@ -61,12 +72,11 @@ async fn a_form_becomes_a_job_in_any_order() {
         server.call(Method::POST, "/v2/jobs", &[("content-type", &parts.0)], parts.1).await.is(400);
     }
     server.settle().await;
-    assert!(server.store.paths(Bucket::Queue, "incoming/").is_empty());
+    assert!(server.paths(Bucket::Queue, "incoming/").await.is_empty());
 }
 
-#[tokio::test]
-async fn the_same_work_is_done_once() {
-    let server = Server::new();
+async fn the_same_work_is_done_once(place: Place) {
+    let server = place.server(&[]).await;
     let first = server.submit("", song(1)).await.is(202).json();
     let second = server.submit("?stems=vocals,other,bass,drums", song(1)).await.is(200).json();
     assert_eq!((&second["id"], &second["deduplicated"]), (&first["id"], &json!(true)));
@@ -75,9 +85,8 @@ async fn the_same_work_is_done_once() {
     assert_eq!(server.submit("", song(1)).await.is(200).json()["state"], "succeeded");
 }
 
-#[tokio::test]
-async fn whoever_prefers_to_wait_waits() {
-    let server = Server::new();
+async fn whoever_prefers_to_wait_waits(place: Place) {
+    let server = place.server(&[]).await;
     let (answer, ()) = tokio::join!(
         server.call(Method::POST, "/v2/jobs", &[("prefer", "respond-async, wait=20")], song(1)),
         async {
@@ -93,9 +102,8 @@ async fn whoever_prefers_to_wait_waits() {
     assert_eq!(answer.json()["state"], "queued");
 }
 
-#[tokio::test]
-async fn a_job_has_an_entity_tag() {
-    let server = Server::new();
+async fn a_job_has_an_entity_tag(place: Place) {
+    let server = place.server(&[]).await;
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
     let etag = server.get(&path).await.is(200).header("etag").to_owned();
     let headers = [("if-none-match", etag.as_str())];
@@ -105,9 +113,8 @@ async fn a_job_has_an_entity_tag() {
     server.call(Method::GET, &path, &headers, Body::empty()).await.is(200);
 }
 
-#[tokio::test]
-async fn a_list_is_walked_by_its_cursor_without_gap_or_repetition() {
-    let server = Server::new();
+async fn a_list_is_walked_by_its_cursor_without_gap_or_repetition(place: Place) {
+    let server = place.server(&[]).await;
     let mut made = Vec::new();
     for seed in 0..7 {
         made.insert(0, server.submit("", song(seed)).await.is(202).json()["id"].clone());
@@ -123,7 +130,7 @@ async fn a_list_is_walked_by_its_cursor_without_gap_or_repetition() {
             assert!(jobs.len() <= 2);
             ids.extend(jobs.iter().map(|job| job["id"].clone()));
             match page["next_cursor"].as_str() {
-                Some(next) => cursor = next.to_owned(),
+                Some(next) => next.clone_into(&mut cursor),
                 None => return ids,
             }
         }
@@ -139,9 +146,8 @@ async fn a_list_is_walked_by_its_cursor_without_gap_or_repetition() {
     }
 }
 
-#[tokio::test]
-async fn canceling_is_idempotent_and_leaves_no_stems() {
-    let server = Server::new();
+async fn canceling_is_idempotent_and_leaves_no_stems(place: Place) {
+    let server = place.server(&[]).await;
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
     for _ in 0..2 {
         let job = server.post(&format!("{path}/cancel")).await.is(200).json();
@@ -156,25 +162,23 @@ async fn canceling_is_idempotent_and_leaves_no_stems() {
     assert_eq!(done["state"], "succeeded", "an end is an end");
 }
 
-#[tokio::test]
-async fn a_deleted_job_takes_everything_along() {
-    let server = Server::new();
+async fn a_deleted_job_takes_everything_along(place: Place) {
+    let server = place.server(&[]).await;
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
     let other = server.submit("?shifts=1", song(1)).await.is(202).header("location").to_owned();
     server.work().await;
     server.call(Method::DELETE, &path, &[], Body::empty()).await.is(204);
     server.get(&path).await.is(404);
     server.call(Method::DELETE, &path, &[], Body::empty()).await.is(404);
-    assert!(!server.store.paths(Bucket::Queue, &hex(&song(1))).is_empty(), "the other job needs the song");
+    assert!(!server.paths(Bucket::Queue, &hex(&song(1))).await.is_empty(), "the other job needs the song");
     server.get(&format!("/apiv1/track/{}/bass", hex(&song(1)))).await.is(200);
     server.call(Method::DELETE, &other, &[], Body::empty()).await.is(204);
-    let left: Vec<_> = [Bucket::Queue, Bucket::Output].map(|bucket| server.store.paths(bucket, "")).concat();
+    let left = server.all_paths().await;
     assert!(left.is_empty(), "{left:?}");
 }
 
-#[tokio::test]
-async fn what_is_over_is_410() {
-    let server = Server::with(&["--keep-results", "0"]);
+async fn what_is_over_is_410(place: Place) {
+    let server = place.server(&["--keep-results", "0"]).await;
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
     for suffix in ["", "/stems/vocals", "/stems.zip", "/events"] {
         let answer = server.get(&format!("{path}{suffix}")).await.is(410);
@@ -213,7 +217,7 @@ async fn faults_are_problem_documents() {
     assert_eq!(answer.json()["code"], "method_not_allowed");
     assert!(answer.header("allow").contains("POST"));
     server.get("/v2/nothing").await.is(404);
-    server.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    server.memory().down.store(true, std::sync::atomic::Ordering::SeqCst);
     let answer = server.submit("", song(1)).await.is(503);
     assert!(!answer.header("retry-after").is_empty());
     assert!(!answer.json()["detail"].as_str().unwrap().contains("down"), "causes are not sent");

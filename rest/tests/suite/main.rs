@@ -1,4 +1,5 @@
-//! The interface as clients meet it, over a queue and a store in memory and a worker that only pretends.
+//! The interface as clients meet it, over a queue and a store in memory, and what depends on them over real ones
+//! too; with a worker that only pretends.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod apiv1;
@@ -11,6 +12,7 @@ mod hostile;
 mod idempotency;
 mod jobs;
 mod operations;
+mod place;
 mod store;
 mod support;
 mod uploads;

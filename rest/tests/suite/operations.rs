@@ -3,14 +3,20 @@
 use axum::body::Body;
 use axum::http::Method;
 use common::Bucket;
-use common::queue::{Failure, Queue as _};
+use common::queue::Failure;
 use serde_json::json;
 
+use crate::place::Place;
 use crate::support::{Server, song};
 
-#[tokio::test]
-async fn the_work_of_a_dead_job_is_done_anew() {
-    let server = Server::new();
+crate::place::scenarios! {
+    the_work_of_a_dead_job_is_done_anew
+    a_reset_leaves_nothing_and_new_songs_are_taken
+    depth_and_limits_are_told
+}
+
+async fn the_work_of_a_dead_job_is_done_anew(place: Place) {
+    let server = place.server(&[]).await;
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
     let (claim, token) = server.claim_plan().await;
     server.queue.fail(claim.task, token, Failure::Permanent, "no disk").await.unwrap();
@@ -26,9 +32,8 @@ async fn the_work_of_a_dead_job_is_done_anew() {
     server.post("/v2/operations/dead/x/redrive").await.is(404);
 }
 
-#[tokio::test]
-async fn a_reset_leaves_nothing_and_new_songs_are_taken() {
-    let server = Server::new();
+async fn a_reset_leaves_nothing_and_new_songs_are_taken(place: Place) {
+    let server = place.server(&[]).await;
     let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
     server.work().await;
     server.submit("", song(2)).await.is(202);
@@ -39,14 +44,13 @@ async fn a_reset_leaves_nothing_and_new_songs_are_taken() {
     server.get(&path).await.is(404);
     assert_eq!(server.get("/v2/jobs").await.json()["jobs"], json!([]));
     assert_eq!(server.work().await, 0);
-    assert_eq!(server.store.paths(Bucket::Queue, ""), ["epoch/0000000001"]);
+    assert_eq!(server.paths(Bucket::Queue, "").await, ["epoch/0000000001"]);
     server.submit("", song(1)).await.is(202);
     assert_eq!(server.work().await, 1);
 }
 
-#[tokio::test]
-async fn depth_and_limits_are_told() {
-    let server = Server::new();
+async fn depth_and_limits_are_told(place: Place) {
+    let server = place.server(&[]).await;
     server.submit("", song(1)).await.is(202);
     let depth = server.get("/v2/operations/depth").await.is(200).json();
     assert_eq!((&depth["jobs"], &depth["ready"]), (&json!(1), &json!(1)));
@@ -63,7 +67,7 @@ async fn health_is_told_on_its_own_port() {
     let server = Server::new();
     let ready = rest::background::Ready(server.app.clone());
     ready.ready().await.unwrap();
-    server.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    server.memory().down.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(ready.ready().await.is_err());
     let routes = router(std::sync::Arc::new(ready), None);
     for (path, status) in [("/healthz", 200), ("/readyz", 503), ("/metrics", 200)] {

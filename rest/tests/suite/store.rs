@@ -26,13 +26,6 @@ pub(crate) struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Paths of all objects of a bucket with a prefix.
-    pub(crate) fn paths(&self, bucket: Bucket, prefix: &str) -> Vec<String> {
-        let objects = self.objects.lock().unwrap();
-        let keys = objects.keys().filter(|key| key.bucket() == bucket && key.path().starts_with(prefix));
-        keys.map(|key| key.path().to_owned()).collect()
-    }
-
     fn up(&self) -> Result<()> {
         if self.down.load(Ordering::SeqCst) {
             Err(StoreError::Unavailable("down".to_owned()))

@@ -9,22 +9,25 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
-use clap::Parser as _;
 use common::StemName;
 use common::job::{Ending, Format, Make, Record, ResultFile};
-use common::ledger::Ledger;
-use common::queue::memory::MemoryQueue;
-use common::queue::{Claim, Claimant, Clock, Outcome, Queue as _, Rules, TaskKind, Token};
+use common::ledger::{Keep, Ledger};
+use common::queue::{Claim, Claimant, Outcome, Queue, TaskKind, Token};
 use common::storage::{Store, Write};
+use common::{Bucket, ObjectKey};
+use futures_util::TryStreamExt as _;
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use rest::App;
 use rest::auth::Keys;
 use rest::callback::{Callbacks, Guard, Network, Resolver, Secret};
-use rest::{App, Config};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::place::{config, in_memory};
 use crate::store::MemoryStore;
 
 /// Names that tests know, and where connections really go.
@@ -59,11 +62,20 @@ impl Network for FakeNetwork {
     }
 }
 
+/// What a server stands on.
+pub(crate) struct Around {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) queue: Arc<dyn Queue>,
+    /// The store, where it is one in memory.
+    pub(crate) memory: Option<Arc<MemoryStore>>,
+}
+
 /// A server without sockets.
 pub(crate) struct Server {
     pub(crate) app: App,
-    pub(crate) store: Arc<MemoryStore>,
-    pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) queue: Arc<dyn Queue>,
+    memory: Option<Arc<MemoryStore>>,
     pub(crate) network: Arc<FakeNetwork>,
     router: axum::Router,
 }
@@ -92,19 +104,19 @@ impl Answer {
 }
 
 impl Server {
+    /// In memory.
     pub(crate) fn new() -> Self {
         Self::with(&[])
     }
 
-    /// With settings as on a command line.
+    /// In memory, with settings as on a command line.
     pub(crate) fn with(args: &[&str]) -> Self {
-        Self::with_keys(args, "")
+        Self::over(in_memory(args), args, "")
     }
 
-    pub(crate) fn with_keys(args: &[&str], keys: &str) -> Self {
-        let config = Config::parse_from([&["rest", "--rate", "0"], args].concat());
-        let store = Arc::new(MemoryStore::default());
-        let queue = Arc::new(MemoryQueue::new(Rules::default(), Clock::Own));
+    pub(crate) fn over(around: Around, args: &[&str], keys: &str) -> Self {
+        let Around { store, queue, memory } = around;
+        let config = config(args);
         let network = Arc::new(FakeNetwork::default());
         let guard =
             Guard { allow: config.callbacks.callback_allow.clone(), http: config.callbacks.callback_http };
@@ -113,7 +125,44 @@ impl Server {
         let callbacks = Callbacks::new(guard, secret, network.clone());
         let app = App::new(ledger, config, Keys::parse(keys).unwrap(), callbacks, CancellationToken::new());
         let router = rest::app(&app);
-        Self { app, store, queue, network, router }
+        Self { app, store, queue, memory, network, router }
+    }
+
+    /// The store of a server in memory, which can be made to fail.
+    pub(crate) fn memory(&self) -> &MemoryStore {
+        self.memory.as_ref().unwrap()
+    }
+
+    /// Paths of all objects of a bucket with a prefix, in the order of their bytes.
+    pub(crate) async fn paths(&self, bucket: Bucket, prefix: &str) -> Vec<String> {
+        let page = self.store.list(bucket, prefix, None, 1000).await.unwrap();
+        assert!(!page.more, "too many objects for one page");
+        let mut paths: Vec<_> = page.objects.iter().map(|(key, _)| key.path().to_owned()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// Paths of everything that is in the store.
+    pub(crate) async fn all_paths(&self) -> Vec<String> {
+        [self.paths(Bucket::Queue, "").await, self.paths(Bucket::Output, "").await].concat()
+    }
+
+    /// Does with an address at the store what it is signed for, past this server.
+    pub(crate) async fn at_store(&self, method: Method, url: &str, body: Vec<u8>) -> Answer {
+        if self.memory.is_none() {
+            return over_http(method, url, body).await;
+        }
+        let path = url.strip_prefix("http://store.test/").unwrap().split('?').next().unwrap().to_owned();
+        let body = if method == Method::PUT {
+            let key = ObjectKey::listed(Bucket::Queue, path);
+            self.store.put(&key, body.into(), Write::Replace).await.unwrap();
+            Bytes::new()
+        } else {
+            let object = self.store.get(&ObjectKey::listed(Bucket::Output, path), None).await.unwrap();
+            let pieces: Vec<Bytes> = object.body.try_collect().await.unwrap();
+            pieces.concat().into()
+        };
+        Answer { status: StatusCode::OK, headers: HeaderMap::new(), body }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -199,6 +248,11 @@ impl Server {
             Format::Wav { .. } => wav(1000),
             _ => format!("{name} of {} by {}\n", record.song, record.options.model).repeat(40).into_bytes(),
         };
+        self.commit(record, name, bytes).await
+    }
+
+    /// Writes and commits a result of these bytes.
+    pub(crate) async fn commit(&self, record: &Record, name: &StemName, bytes: Vec<u8>) -> ResultFile {
         let result = ResultFile {
             stem: name.clone(),
             make: Make { plan: 0, engine: "stand-in".to_owned() },
@@ -236,6 +290,25 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.app.stop.cancel();
     }
+}
+
+/// One request on a connection of its own.
+async fn over_http(method: Method, url: &str, body: Vec<u8>) -> Answer {
+    let url = url::Url::parse(url).unwrap();
+    let address = url.socket_addrs(|| None).unwrap()[0];
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake::<_, http_body_util::Full<Bytes>>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(&url[url::Position::BeforePath..])
+        .header("host", &url[url::Position::BeforeHost..url::Position::AfterPort])
+        .body(body.into())
+        .unwrap();
+    let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
 /// SHA-256 as text.

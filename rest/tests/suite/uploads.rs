@@ -7,18 +7,25 @@ use axum::body::Body;
 use axum::http::Method;
 use bytes::Bytes;
 use common::Bucket;
-use common::storage::{Store as _, Write};
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::place::Place;
 use crate::support::{Server, song};
+
+crate::place::scenarios! {
+    an_upload_before_its_job_is_read_back
+    an_upload_at_the_store_is_signed
+    too_large_is_413_in_every_form
+    a_client_that_leaves_or_stands_still_leaves_nothing
+    more_uploads_than_places_are_told_to_come_again
+}
 
 const RAW: [(&str, &str); 1] = [("content-type", "application/octet-stream")];
 
-#[tokio::test]
-async fn an_upload_before_its_job_is_read_back() {
-    let server = Server::new();
+async fn an_upload_before_its_job_is_read_back(place: Place) {
+    let server = place.server(&[]).await;
     let upload = server.post("/v2/uploads").await.is(201).json();
     let url = upload["url"].as_str().unwrap();
     assert_eq!(url, format!("/v2/uploads/{}", upload["id"].as_str().unwrap()));
@@ -30,7 +37,7 @@ async fn an_upload_before_its_job_is_read_back() {
     let answer = server.call(Method::POST, "/v2/jobs", &headers, body.clone()).await.is(202);
     assert_eq!(answer.json()["song"], crate::support::hex(&song(1)));
     server.settle().await;
-    assert!(server.store.paths(Bucket::Queue, "incoming/").is_empty());
+    assert!(server.paths(Bucket::Queue, "incoming/").await.is_empty());
     let again = server.call(Method::POST, "/v2/jobs", &headers, body.clone()).await.is(202);
     assert_eq!(again.header("idempotent-replayed"), "true", "although the upload is gone");
     server.call(Method::POST, "/v2/jobs", &headers[..1], body).await.is(404);
@@ -40,16 +47,13 @@ async fn an_upload_before_its_job_is_read_back() {
     server.call(Method::POST, "/v2/jobs", &headers[..1], unknown).await.is(404);
 }
 
-#[tokio::test]
-async fn an_upload_at_the_store_is_signed() {
-    let server = Server::with(&["--upload-bytes", "100k", "--s3-public-endpoint", "http://store.test"]);
-    server.store.signs.store(true, Ordering::SeqCst);
+async fn an_upload_at_the_store_is_signed(place: Place) {
+    let server = place.server(&["--upload-bytes", "100k", "--s3-public-endpoint", "http://store.test"]).await;
     let ask = async |bytes: Vec<u8>| {
         let upload = server.post("/v2/uploads").await.is(201).json();
-        let id = upload["id"].as_str().unwrap();
-        assert_eq!(upload["url"], format!("http://store.test/incoming/{id}?Put&"));
-        let key = common::ObjectKey::incoming(uuid::Uuid::try_parse(id).unwrap());
-        server.store.put(&key, bytes.into(), Write::Replace).await.unwrap();
+        let (id, url) = (upload["id"].as_str().unwrap(), upload["url"].as_str().unwrap());
+        assert!(url.starts_with("http://") && url.contains(&format!("incoming/{id}?")), "{url}");
+        server.at_store(Method::PUT, url, bytes).await.is(200);
         let body = json!({ "upload": id }).to_string();
         server.call(Method::POST, "/v2/jobs", &[("content-type", "application/json")], body).await
     };
@@ -58,16 +62,15 @@ async fn an_upload_at_the_store_is_signed() {
     ask(song(1).repeat(5)).await.is(413);
 }
 
-#[tokio::test]
-async fn too_large_is_413_in_every_form() {
-    let server = Server::with(&["--upload-bytes", "100k"]);
+async fn too_large_is_413_in_every_form(place: Place) {
+    let server = place.server(&["--upload-bytes", "100k"]).await;
     let endless =
         || Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(song(1)))).take(500));
     let answer = server.call(Method::POST, "/v2/jobs", &RAW, endless()).await.is(413);
     assert!(answer.json()["detail"].as_str().unwrap().contains("102400 bytes"));
     server.call(Method::PUT, &format!("/v2/uploads/{}", "a".repeat(32)), &RAW, endless()).await.is(413);
     server.settle().await;
-    assert!(server.store.paths(Bucket::Queue, "").is_empty());
+    assert!(server.paths(Bucket::Queue, "").await.is_empty());
 }
 
 #[tokio::test]
@@ -76,12 +79,11 @@ async fn what_is_no_song_is_refused_before_its_end() {
     let text =
         stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from("no song ".repeat(8192)))).take(10_000);
     server.call(Method::POST, "/v2/jobs", &RAW, Body::from_stream(text)).await.is(422);
-    assert!(server.store.streamed.load(Ordering::SeqCst) < 4 << 20);
+    assert!(server.memory().streamed.load(Ordering::SeqCst) < 4 << 20);
 }
 
-#[tokio::test]
-async fn a_client_that_leaves_or_stands_still_leaves_nothing() {
-    let server = Server::with(&["--idle-time", "1", "--header-time", "1"]);
+async fn a_client_that_leaves_or_stands_still_leaves_nothing(place: Place) {
+    let server = place.server(&["--idle-time", "1", "--header-time", "1"]).await;
     let address = server.listen().await;
     let head =
         "POST /v2/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: audio/mpeg\r\nContent-Length: 9999999\r\n\r\n";
@@ -101,7 +103,7 @@ async fn a_client_that_leaves_or_stands_still_leaves_nothing() {
     let read = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut none)).await;
     read.expect("it is never closed").ok();
     server.settle().await;
-    assert!(server.store.paths(Bucket::Queue, "").is_empty());
+    assert!(server.paths(Bucket::Queue, "").await.is_empty());
 }
 
 #[tokio::test]
@@ -122,15 +124,16 @@ async fn a_body_that_comes_late_with_a_get_does_not_break_the_answer() {
     }
 }
 
-#[tokio::test]
-async fn more_uploads_than_places_are_told_to_come_again() {
-    let server = Server::with(&["--uploads", "1"]);
+async fn more_uploads_than_places_are_told_to_come_again(place: Place) {
+    let server = place.server(&["--uploads", "1"]).await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(1);
     let body = Body::from_stream(stream::unfold(receiver, async |mut receiver| {
         Some((receiver.recv().await?, receiver))
     }));
     let first = server.call(Method::POST, "/v2/jobs", &RAW, body);
     let second = async {
+        // The second piece has room once the first one was read: the place is taken then.
+        sender.send(Ok(song(1).into())).await.unwrap();
         sender.send(Ok(song(1).into())).await.unwrap();
         let answer = server.submit("", song(2)).await.is(503);
         assert!(!answer.header("retry-after").is_empty());
@@ -152,7 +155,7 @@ fn resident() -> u64 {
 async fn sixty_four_uploads_at_once_need_little_memory() {
     const SIZE: usize = 20 << 20;
     let server = std::sync::Arc::new(Server::new());
-    server.store.forgets.store(true, Ordering::SeqCst);
+    server.memory().forgets.store(true, Ordering::SeqCst);
     let before = resident();
     let uploads = (0..64u8).map(|seed| {
         let server = server.clone();
