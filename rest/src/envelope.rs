@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -11,6 +12,7 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use crate::error::{Code, Dialect, Problem, render};
+use crate::pace::Paced;
 use crate::request::RequestId;
 use crate::state::App;
 
@@ -21,6 +23,7 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(id.clone());
+    let request = request.map(|body| Body::new(Paced::new(body, &app.config.limits)));
     let began = Instant::now();
     let span = tracing::info_span!("request", request.id = %id);
     let run = AssertUnwindSafe(next.run(request)).catch_unwind();

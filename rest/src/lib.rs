@@ -31,6 +31,7 @@ mod idempotency;
 pub mod limits;
 pub mod models;
 pub mod openapi;
+mod pace;
 mod range;
 pub mod request;
 mod routes;

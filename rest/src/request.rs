@@ -1,5 +1,6 @@
 //! What every handler may ask of a request: its id, its path, its query, a small JSON body.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,9 +8,11 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Code, Problem};
+use crate::upload::broken;
 
 /// Names a request in answers and log lines; the caller's own name where it sent a harmless one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,9 +130,14 @@ pub(crate) const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// A small JSON body.
 pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let bytes = axum::body::to_bytes(body, MAX_JSON_BYTES)
-        .await
-        .map_err(|_| Problem::new(Code::TooLarge, "the JSON body is larger than 1 MiB"))?;
+    let bytes = axum::body::to_bytes(body, MAX_JSON_BYTES).await.map_err(|error| {
+        let too_large = error.source().is_some_and(<dyn Error>::is::<LengthLimitError>);
+        if too_large {
+            Problem::new(Code::TooLarge, "the JSON body is larger than 1 MiB")
+        } else {
+            broken(&error)
+        }
+    })?;
     parse(&bytes)
 }
 

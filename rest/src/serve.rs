@@ -16,11 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use crate::pace::Patience;
 use crate::request::Peer;
 use crate::routes;
 use crate::state::App;
@@ -93,7 +93,7 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(READ_AHEAD)
-        .serve_connection(TokioIo::new(Reader::new(stream, limits.idle)), service);
+        .serve_connection(TokioIo::new(Reader { stream, patience: Patience::new(limits) }), service);
     async move {
         tokio::pin!(served);
         tokio::select! {
@@ -130,27 +130,17 @@ fn said(ended: Result<(), hyper::Error>) {
 /// A connection whose other end has to take what is sent to it.
 struct Reader {
     stream: TcpStream,
-    idle: Duration,
-    stuck: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 impl Reader {
-    fn new(stream: TcpStream, idle: Duration) -> Self {
-        Self { stream, idle, stuck: None }
-    }
-
     /// Counts the time in which nothing could be written.
-    fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.stuck = None;
-            return poll;
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.patience.moved(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
         }
-        let until = Instant::now() + self.idle;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        match stuck.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        self.patience.poll_end(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -184,12 +174,10 @@ impl AsyncWrite for Reader {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        self.watch(cx, poll)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.watch(cx, poll)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

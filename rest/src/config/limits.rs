@@ -40,6 +40,10 @@ pub struct LimitArgs {
     /// Longest pause inside a body, in either direction.
     #[arg(long = "idle-time", env = "MSAAS_IDLE_TIME", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub idle: Duration,
+    /// Bytes for each second that a client keeps this server waiting, in either direction; who owes more than the
+    /// longest pause is cut off. 0 for any number.
+    #[arg(long, env = "MSAAS_SLOWEST", value_name = "BYTES", default_value = "4k", value_parser = size)]
+    pub slowest: u64,
     /// Longest time from a request to the head of its answer, uploads included.
     #[arg(long = "total-time", env = "MSAAS_TOTAL_TIME", value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub total: Duration,

@@ -1,8 +1,7 @@
 //! `POST /v2/jobs`: a song as a form, as a plain body, or sent before.
 
 use axum::body::Body;
-use axum::extract::multipart::MultipartError;
-use axum::extract::{FromRequest as _, Multipart, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use common::ObjectKey;
@@ -18,7 +17,7 @@ use crate::idempotency::{self, Idempotent};
 use crate::request::{Query, RequestId, json, media_type};
 use crate::service::{Wish, accept_song, accept_upload, facts_of};
 use crate::state::App;
-use crate::upload::{Facts, Incoming, Intake, PartSource, RawSource, Received, Source, read_back, receive};
+use crate::upload::{Facts, Form, Incoming, Intake, RawSource, Received, Source, read_back, receive};
 
 /// A song, wherever it is now.
 enum Song {
@@ -32,9 +31,6 @@ enum Song {
 
 /// Names of the part of a form that is the song.
 const FILE_PARTS: [&str; 5] = ["file", "audio", "body", "music_file", "song"];
-
-/// Longest part of a form that is an option.
-const MAX_OPTION_BYTES: usize = 1 << 20;
 
 /// `POST /v2/jobs`.
 pub(super) async fn create(
@@ -142,37 +138,23 @@ impl Taking<'_> {
     async fn body(&self, asked: Asked, body: Body) -> Result<Taken, Problem> {
         // Options first: a wrong one is told before the song is sent.
         let (options, callback) = asked.checked(self.app)?;
-        let (named, song) = self.song(&mut RawSource::new(body, self.app.config.limits.idle)).await?;
+        let (named, song) = self.song(&mut RawSource::new(body)).await?;
         Ok(Taken { named, song, options, callback })
     }
 
     async fn form(&self, mut asked: Asked, request: Request) -> Result<Taken, Problem> {
-        let mut form = Multipart::from_request(request, &()).await.map_err(|error| {
-            Problem::new(Code::InvalidRequest, "the form has no boundary").caused_by(error)
-        })?;
-        let idle = self.app.config.limits.idle;
+        let mut form = Form::new(request).await?;
         let mut song = None;
-        loop {
-            let next = tokio::time::timeout(idle, form.next_field()).await;
-            let next = next.map_err(|_| Problem::plain(Code::Timeout))?;
-            let Some(mut part) = next.map_err(|error| broken(&error))? else { break };
-            let name = part.name().unwrap_or_default().to_owned();
-            if part.file_name().is_some() && name != "options" || FILE_PARTS.contains(&name.as_str()) {
+        while let Some(mut part) = form.next().await? {
+            let name = part.name().to_owned();
+            if part.is_file() && name != "options" || FILE_PARTS.contains(&name.as_str()) {
                 if song.is_some() {
                     return Err(Problem::new(Code::InvalidRequest, "the form has two songs").param("file"));
                 }
-                song = Some(self.song(&mut PartSource { part, idle }).await?);
+                song = Some(self.song(&mut part).await?);
                 continue;
             }
-            let mut value = Vec::new();
-            while let Some(bytes) = part.chunk().await.map_err(|error| broken(&error))? {
-                value.extend_from_slice(&bytes);
-                if value.len() > MAX_OPTION_BYTES {
-                    return Err(Problem::new(Code::TooLarge, "an option is larger than 1 MiB"));
-                }
-            }
-            let value = String::from_utf8(value)
-                .map_err(|_| Problem::new(Code::InvalidRequest, "an option of the form is no text"))?;
+            let value = part.text().await?;
             asked.set(&name, &value)?;
         }
         let missing = || Problem::new(Code::InvalidRequest, "the form has no song").param("file");
@@ -207,8 +189,4 @@ impl Taking<'_> {
         };
         Ok(Taken { named, song, options, callback })
     }
-}
-
-fn broken(error: &MultipartError) -> Problem {
-    Problem::new(Code::InvalidRequest, "the form cannot be read").caused_by(error.body_text())
 }

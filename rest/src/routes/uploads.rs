@@ -71,7 +71,7 @@ pub(super) async fn put(
     }
     let _place = app.admission.enter(&app).await?;
     // Under a name that nobody knows until it is whole: what breaks off then touches no other request's bytes.
-    let mut source = RawSource::new(body, limits.idle);
+    let mut source = RawSource::new(body);
     let received = receive(&app, Uuid::new_v4(), &mut source, limits.upload_bytes).await?;
     match app.ledger.store().copy(received.incoming.key(), &key, Write::Once).await? {
         Written::Stored(_) => Ok(StatusCode::NO_CONTENT),

@@ -3,11 +3,13 @@
 mod base64;
 mod cost;
 mod envelope;
+mod form;
 mod head;
 mod intake;
 mod source;
 mod sparse;
 
 pub(crate) use self::envelope::Envelope;
+pub(crate) use self::form::Form;
 pub(crate) use self::intake::{Facts, Incoming, Intake, Received, read_back, receive};
-pub(crate) use self::source::{JsonSource, PartSource, RawSource, Source, too_large};
+pub(crate) use self::source::{JsonSource, RawSource, Source, broken, too_large};

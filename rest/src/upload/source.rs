@@ -1,14 +1,12 @@
 //! Where the bytes of an upload come from.
 
-use std::time::Duration;
-
 use axum::body::{Body, BodyDataStream};
-use axum::extract::multipart::Field;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use super::Envelope;
 use crate::error::{Code, Problem};
+use crate::pace::TooSlow;
 
 /// Brings the bytes of a song, in pieces of any size.
 pub(crate) trait Source: Send {
@@ -17,39 +15,23 @@ pub(crate) trait Source: Send {
 }
 
 /// A body that is the song.
-pub(crate) struct RawSource {
-    body: BodyDataStream,
-    idle: Duration,
-}
+pub(crate) struct RawSource(BodyDataStream);
 
 impl RawSource {
-    pub(crate) fn new(body: Body, idle: Duration) -> Self {
-        Self { body: body.into_data_stream(), idle }
+    pub(crate) fn new(body: Body) -> Self {
+        Self(body.into_data_stream())
     }
 }
 
 impl Source for RawSource {
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        in_time(self.idle, self.body.try_next()).await?.map_err(broken)
-    }
-}
-
-/// A part of a form that is the song.
-pub(crate) struct PartSource<'a> {
-    pub(crate) part: Field<'a>,
-    pub(crate) idle: Duration,
-}
-
-impl Source for PartSource<'_> {
-    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        in_time(self.idle, self.part.chunk()).await?.map_err(broken)
+        self.0.try_next().await.map_err(|error| broken(&error))
     }
 }
 
 /// A JSON object that has the song as base64 text in one of its members.
 pub(crate) struct JsonSource<'a> {
     body: BodyDataStream,
-    idle: Duration,
     envelope: &'a mut Envelope,
     left: u64,
     limit: u64,
@@ -57,15 +39,15 @@ pub(crate) struct JsonSource<'a> {
 
 impl<'a> JsonSource<'a> {
     /// At most `limit` bytes of text.
-    pub(crate) fn new(body: Body, idle: Duration, limit: u64, envelope: &'a mut Envelope) -> Self {
-        Self { body: body.into_data_stream(), idle, envelope, left: limit, limit }
+    pub(crate) fn new(body: Body, limit: u64, envelope: &'a mut Envelope) -> Self {
+        Self { body: body.into_data_stream(), envelope, left: limit, limit }
     }
 }
 
 impl Source for JsonSource<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
-            let Some(piece) = in_time(self.idle, self.body.try_next()).await?.map_err(broken)? else {
+            let Some(piece) = self.body.try_next().await.map_err(|error| broken(&error))? else {
                 self.envelope.end()?;
                 return Ok(None);
             };
@@ -84,11 +66,11 @@ pub(crate) fn too_large(limit: u64) -> Problem {
     Problem::new(Code::TooLarge, format!("the upload is larger than {limit} bytes"))
 }
 
-async fn in_time<T>(idle: Duration, next: impl Future<Output = T>) -> Result<T, Problem> {
-    let waited = tokio::time::timeout(idle, next).await;
-    waited.map_err(|_| Problem::new(Code::Timeout, "the upload stood still for too long"))
-}
-
-fn broken(error: impl std::fmt::Display) -> Problem {
-    Problem::new(Code::InvalidRequest, "the upload broke off").caused_by(error)
+/// Why a body ended before its end.
+pub(crate) fn broken(error: &(dyn std::error::Error + 'static)) -> Problem {
+    if TooSlow::is_behind(error) {
+        Problem::new(Code::Timeout, "the upload stood still for too long, or was too slow")
+    } else {
+        Problem::new(Code::InvalidRequest, "the upload broke off").caused_by(error)
+    }
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use futures_util::stream;
 
 use crate::support::{Server, song};
 
@@ -73,6 +74,30 @@ async fn no_path_leads_out() {
     }
     assert!(tried > 10_000, "{tried}");
     assert_eq!(before, server.all_paths().await);
+}
+
+#[tokio::test]
+async fn forms_that_never_come_to_the_point_are_refused() {
+    let server = Server::new();
+    for (begin, again, status) in [
+        ("", "no boundary anywhere", 400),
+        ("--x\r\n", "X: endless headers ", 400),
+        ("--x\r\nContent-Disposition: form-data; name=\"", "endless", 400),
+        ("", "--x\r\nContent-Disposition: form-data; name=\"mix\"\r\n\r\na=bass\r\n", 413),
+        ("--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n", "h", 413),
+    ] {
+        let mut read_bytes = 0;
+        let pieces = std::iter::once(begin.to_owned()).chain(std::iter::repeat(again.repeat(100)));
+        let pieces = pieces.inspect(move |piece| {
+            read_bytes += piece.len();
+            assert!(read_bytes < 20 << 20, "it is read for ever: {piece:.80}");
+        });
+        let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, std::io::Error>)));
+        let headers = [("content-type", "multipart/form-data; boundary=x")];
+        server.call(Method::POST, "/v2/jobs", &headers, body).await.is(status);
+    }
+    server.settle().await;
+    assert!(server.all_paths().await.is_empty());
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod idempotency;
 mod jobs;
 mod operations;
 mod place;
+mod slow;
 mod store;
 mod support;
 mod uploads;
