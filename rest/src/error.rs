@@ -219,7 +219,8 @@ impl Dialect {
         if path == "/" || path == "/apiv1" || path.starts_with("/apiv1/") { Self::Old } else { Self::Problem }
     }
 
-    fn status(self, code: Code) -> StatusCode {
+    /// Status of the answer.
+    pub(crate) fn status(self, code: Code) -> StatusCode {
         match (self, code) {
             (Self::Old, Code::NotAudio | Code::MediaType | Code::InvalidCallback) => StatusCode::BAD_REQUEST,
             _ => code.status(),

@@ -2,11 +2,13 @@
 
 mod schemas;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
 use crate::asked::NAMES;
+use crate::error::{Code, Dialect};
 use crate::routes::{Answer, Entry, Param, entries};
 
 /// The document.
@@ -72,13 +74,36 @@ fn responses(entry: &Entry) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
-    let older = entry.path == "/" || entry.path.starts_with("/apiv1");
-    let (kind, schema) =
-        if older { ("application/json", "OldError") } else { ("application/problem+json", "Problem") };
+    let dialect = Dialect::of(entry.path);
+    let (kind, schema) = match dialect {
+        Dialect::Old => ("application/json", "OldError"),
+        Dialect::Problem => ("application/problem+json", "Problem"),
+    };
     let (kind, content) = media(kind, schema);
-    responses
-        .insert("default".to_owned(), json!({ "description": "An error.", "content": { kind: content } }));
+    let mut error = |status: &str, about: &str| {
+        responses.insert(status.to_owned(), json!({ "description": about, "content": { &kind: content } }));
+    };
+    for (status, codes) in errors(entry, dialect) {
+        let about = |code: &Code| match dialect {
+            Dialect::Old => code.title().to_owned(),
+            Dialect::Problem => format!("`{}`: {}", code.as_str(), code.title()),
+        };
+        error(&status.to_string(), &codes.iter().map(about).collect::<Vec<_>>().join(" "));
+    }
+    error("default", "A fault of the service.");
     Value::Object(responses)
+}
+
+/// What surrounds every handler refuses these.
+const EVERYWHERE: [Code; 2] = [Code::Unauthorized, Code::RateLimited];
+
+/// What can go wrong, by the status of the answer.
+fn errors(entry: &Entry, dialect: Dialect) -> BTreeMap<u16, Vec<Code>> {
+    let mut all: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in entry.errors.iter().chain(&EVERYWHERE) {
+        all.entry(dialect.status(*code).as_u16()).or_default().push(*code);
+    }
+    all
 }
 
 fn media(kind: &str, schema: &str) -> (String, Value) {
@@ -99,6 +124,10 @@ pub fn page() -> String {
             .answers
             .iter()
             .map(|Answer(status, about, _)| format!("{status} {}", escaped(about)))
+            .chain(entry.errors.iter().map(|code| {
+                let status = Dialect::of(entry.path).status(*code).as_u16();
+                format!("{status} <code>{}</code> {}", code.as_str(), escaped(code.title()))
+            }))
             .collect();
         let params: Vec<String> = entry
             .params

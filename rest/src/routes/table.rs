@@ -4,6 +4,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::{apiv1, create, derived, events, jobs, list, models, operations, page, peaks, stems, uploads};
+use crate::error::Code;
 use crate::state::App;
 
 /// One method of one path.
@@ -18,6 +19,8 @@ pub(crate) struct Entry {
     /// Media types of the body and their schemas.
     pub(crate) body: &'static [(&'static str, &'static str)],
     pub(crate) answers: &'static [Answer],
+    /// What can go wrong in its handler; what surrounds all of them adds its own.
+    pub(crate) errors: &'static [Code],
 }
 
 /// A parameter that is no part of the path.
@@ -47,7 +50,7 @@ impl Entry {
         id: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self { method, path, handler, id, summary, params: &[], body: &[], answers: &[] }
+        Self { method, path, handler, id, summary, params: &[], body: &[], answers: &[], errors: &[] }
     }
 
     fn params(self, params: &'static [Param]) -> Self {
@@ -61,13 +64,19 @@ impl Entry {
     fn answers(self, answers: &'static [Answer]) -> Self {
         Self { answers, ..self }
     }
+
+    fn errors(self, errors: &'static [Code]) -> Self {
+        Self { errors, ..self }
+    }
 }
 
 const JSON: &str = "application/json";
 const PREFER: Param = Param::Header("Prefer", "`wait=N`: wait up to N seconds, at most 60, for the end.");
 const JOB: Option<(&str, &str)> = Some((JSON, "Job"));
 const ANY: Option<(&str, &str)> = Some((JSON, "Any"));
-const FILE: Option<(&str, &str)> = Some(("application/octet-stream", "File"));
+const FILE: Option<(&str, &str)> = Some(("audio/*", "File"));
+const PART: Answer = Answer(206, "A part of it.", FILE);
+const SAME: Answer = Answer(304, "It is as it was.", None);
 
 /// All routes.
 pub(crate) fn entries() -> Vec<Entry> {
@@ -91,6 +100,23 @@ fn jobs_entries() -> Vec<Entry> {
             .answers(&[
                 Answer(200, "The job that does this work already, or one that ended while waiting.", JOB),
                 Answer(202, "A new job.", JOB),
+            ])
+            .errors(&[
+                Code::InvalidRequest,
+                Code::InvalidOption,
+                Code::UnknownModel,
+                Code::Empty,
+                Code::NotFound,
+                Code::Timeout,
+                Code::InFlight,
+                Code::TooLarge,
+                Code::MediaType,
+                Code::NotAudio,
+                Code::OtherParameters,
+                Code::InvalidCallback,
+                Code::TenantFull,
+                Code::Full,
+                Code::Unavailable,
             ]),
         Entry::new(Method::GET, "/v2/jobs", get(list::list), "listJobs", "List jobs, the latest first.")
             .params(&[
@@ -98,10 +124,12 @@ fn jobs_entries() -> Vec<Entry> {
                 Param::Query("limit", "Jobs on a page, at most 200."),
                 Param::Query("cursor", "Where the page begins: `next_cursor` of the page before."),
             ])
-            .answers(&[Answer(200, "A page of jobs.", Some((JSON, "JobPage")))]),
+            .answers(&[Answer(200, "A page of jobs.", Some((JSON, "JobPage")))])
+            .errors(&[Code::InvalidRequest, Code::InvalidCursor, Code::Unavailable]),
         Entry::new(Method::GET, "/v2/jobs/{id}", get(jobs::get), "getJob", "Look at a job.")
             .params(&[PREFER, Param::Header("If-None-Match", "Entity tag of what is known already.")])
-            .answers(&[Answer(200, "The job.", JOB), Answer(304, "It is as it was.", None)]),
+            .answers(&[Answer(200, "The job.", JOB), SAME])
+            .errors(&[Code::NotFound, Code::Gone, Code::Unavailable]),
         Entry::new(
             Method::DELETE,
             "/v2/jobs/{id}",
@@ -109,9 +137,11 @@ fn jobs_entries() -> Vec<Entry> {
             "deleteJob",
             "Remove a job and its results.",
         )
-        .answers(&[Answer(204, "It is gone.", None)]),
+        .answers(&[Answer(204, "It is gone.", None)])
+        .errors(&[Code::NotFound, Code::Gone, Code::Unavailable]),
         Entry::new(Method::POST, "/v2/jobs/{id}/cancel", post(jobs::cancel), "cancelJob", "Stop a job.")
-            .answers(&[Answer(200, "The job; canceled, or as it had ended before.", JOB)]),
+            .answers(&[Answer(200, "The job; canceled, or as it had ended before.", JOB)])
+            .errors(&[Code::NotFound, Code::Gone, Code::Unavailable]),
         Entry::new(Method::GET, "/v2/jobs/{id}/events", get(events::events), "watchJob", "Watch a job.")
             .params(&[Param::Header("Last-Event-ID", "Go on behind this event.")])
             .answers(&[
@@ -121,7 +151,8 @@ fn jobs_entries() -> Vec<Entry> {
                     Some(("text/event-stream", "Text")),
                 ),
                 Answer(204, "The job has ended, and all of it was told.", None),
-            ]),
+            ])
+            .errors(&[Code::InvalidRequest, Code::NotFound, Code::Gone, Code::Unavailable]),
     ]
 }
 
@@ -133,11 +164,8 @@ fn files_entries() -> Vec<Entry> {
                 Param::Header("Range", "A part of the file."),
                 Param::Header("If-Range", "Only if the file has this entity tag."),
             ])
-            .answers(&[
-                Answer(200, "The file.", FILE),
-                Answer(206, "A part of it.", FILE),
-                Answer(302, "It is at the store.", None),
-            ]),
+            .answers(&[Answer(200, "The file.", FILE), PART, SAME, Answer(302, "It is at the store.", None)])
+            .errors(&[Code::NotFound, Code::Gone, Code::Range, Code::Unavailable]),
         Entry::new(
             Method::GET,
             "/v2/jobs/{id}/stems/{stem}/peaks",
@@ -149,6 +177,15 @@ fn files_entries() -> Vec<Entry> {
         .answers(&[
             Answer(200, "The peaks.", Some((JSON, "Peaks"))),
             Answer(202, "The job that makes them.", JOB),
+        ])
+        .errors(&[
+            Code::InvalidRequest,
+            Code::NotFound,
+            Code::NotFinished,
+            Code::Gone,
+            Code::TenantFull,
+            Code::Full,
+            Code::Unavailable,
         ]),
         Entry::new(
             Method::GET,
@@ -157,17 +194,30 @@ fn files_entries() -> Vec<Entry> {
             "getArchive",
             "Fetch all results.",
         )
-        .answers(&[
-            Answer(200, "The archive.", Some(("application/zip", "File"))),
-            Answer(409, "The job has not succeeded.", Some(("application/problem+json", "Problem"))),
-        ]),
+        .answers(&[Answer(200, "The archive.", Some(("application/zip", "File"))), SAME])
+        .errors(&[Code::NotFound, Code::NotFinished, Code::Gone, Code::Unavailable]),
         Entry::new(Method::GET, "/v2/jobs/{id}/mix", get(derived::mix), "getMix", "Fetch a mix of stems.")
             .params(&[
                 Param::Query("gains", "What is mixed, as `stem:gain,stem:gain`."),
                 Param::Query("format", "`mp3`, `wav` or `flac`; the job's where it is missing."),
                 PREFER,
             ])
-            .answers(&[Answer(200, "The file.", FILE), Answer(202, "The job that makes it.", JOB)]),
+            .answers(&[
+                Answer(200, "The file.", FILE),
+                PART,
+                SAME,
+                Answer(202, "The job that makes it.", JOB),
+            ])
+            .errors(&[
+                Code::InvalidOption,
+                Code::NotFound,
+                Code::NotFinished,
+                Code::Gone,
+                Code::Range,
+                Code::TenantFull,
+                Code::Full,
+                Code::Unavailable,
+            ]),
         Entry::new(
             Method::POST,
             "/v2/uploads",
@@ -175,7 +225,8 @@ fn files_entries() -> Vec<Entry> {
             "createUpload",
             "Ask where to send a song.",
         )
-        .answers(&[Answer(201, "Where to send it.", Some((JSON, "Upload")))]),
+        .answers(&[Answer(201, "Where to send it.", Some((JSON, "Upload")))])
+        .errors(&[Code::Unavailable]),
         Entry::new(
             Method::PUT,
             "/v2/uploads/{upload}",
@@ -184,7 +235,18 @@ fn files_entries() -> Vec<Entry> {
             "Send a song, where the store has no addresses of its own.",
         )
         .body(&[("application/octet-stream", "File")])
-        .answers(&[Answer(204, "It is there.", None)]),
+        .answers(&[Answer(204, "It is there.", None)])
+        .errors(&[
+            Code::InvalidRequest,
+            Code::Empty,
+            Code::NotFound,
+            Code::Timeout,
+            Code::UploadExists,
+            Code::TooLarge,
+            Code::NotAudio,
+            Code::Full,
+            Code::Unavailable,
+        ]),
     ]
 }
 
@@ -201,7 +263,8 @@ fn other_entries() -> Vec<Entry> {
             "reset",
             "Remove everything. For operators.",
         )
-        .answers(&[Answer(200, "The number of the reset.", ANY)]),
+        .answers(&[Answer(200, "The number of the reset.", ANY)])
+        .errors(&[Code::Forbidden, Code::Unavailable]),
         Entry::new(
             Method::GET,
             "/v2/operations/depth",
@@ -209,7 +272,8 @@ fn other_entries() -> Vec<Entry> {
             "getDepth",
             "Tell how much waits. For operators.",
         )
-        .answers(&[Answer(200, "How much of what.", Some((JSON, "Depth")))]),
+        .answers(&[Answer(200, "How much of what.", Some((JSON, "Depth")))])
+        .errors(&[Code::Forbidden, Code::Unavailable]),
         Entry::new(
             Method::GET,
             "/v2/operations/dead",
@@ -218,7 +282,8 @@ fn other_entries() -> Vec<Entry> {
             "List what was given up. For operators.",
         )
         .params(&[Param::Query("limit", "Entries, at most 1000.")])
-        .answers(&[Answer(200, "The latest first.", ANY)]),
+        .answers(&[Answer(200, "The latest first.", ANY)])
+        .errors(&[Code::InvalidRequest, Code::Forbidden, Code::Unavailable]),
         Entry::new(
             Method::DELETE,
             "/v2/operations/dead/{id}",
@@ -226,7 +291,8 @@ fn other_entries() -> Vec<Entry> {
             "buryDead",
             "Take an entry off the list. For operators.",
         )
-        .answers(&[Answer(204, "It is off the list.", None)]),
+        .answers(&[Answer(204, "It is off the list.", None)])
+        .errors(&[Code::Forbidden, Code::NotFound, Code::Unavailable]),
         Entry::new(
             Method::POST,
             "/v2/operations/dead/{id}/redrive",
@@ -234,7 +300,8 @@ fn other_entries() -> Vec<Entry> {
             "redriveDead",
             "Do the work of a dead job anew. For operators.",
         )
-        .answers(&[Answer(202, "The new job.", JOB)]),
+        .answers(&[Answer(202, "The new job.", JOB)])
+        .errors(&[Code::Forbidden, Code::NotFound, Code::TenantFull, Code::Full, Code::Unavailable]),
         Entry::new(Method::GET, "/openapi.json", get(page::document), "getDocument", "This document.")
             .answers(&[Answer(200, "The document.", ANY)]),
         Entry::new(Method::GET, "/docs", get(page::docs), "getDocs", "A page for this document.")
@@ -251,11 +318,24 @@ fn older_entries() -> Vec<Entry> {
     vec![
         Entry::new(Method::POST, "/apiv1/separate", post(apiv1::separate), "oldSeparate", "Separate a song.")
             .body(&[(JSON, "OldSeparate")])
-            .answers(&[Answer(200, "The song's hash.", Some((JSON, "OldSeparated")))]),
+            .answers(&[Answer(200, "The song's hash.", Some((JSON, "OldSeparated")))])
+            .errors(&[
+                Code::InvalidRequest,
+                Code::UnknownModel,
+                Code::Empty,
+                Code::Timeout,
+                Code::TooLarge,
+                Code::NotAudio,
+                Code::TenantFull,
+                Code::Full,
+                Code::Unavailable,
+            ]),
         Entry::new(Method::GET, "/apiv1/queue", get(apiv1::queue), "oldQueue", "List songs that wait.")
-            .answers(&[Answer(200, "Their hashes.", Some((JSON, "OldQueue")))]),
+            .answers(&[Answer(200, "Their hashes.", Some((JSON, "OldQueue")))])
+            .errors(&[Code::Unavailable]),
         Entry::new(Method::GET, "/apiv1/queue/", get(apiv1::queue), "oldQueueSlash", "List songs that wait.")
-            .answers(&[Answer(200, "Their hashes.", Some((JSON, "OldQueue")))]),
+            .answers(&[Answer(200, "Their hashes.", Some((JSON, "OldQueue")))])
+            .errors(&[Code::Unavailable]),
         Entry::new(
             Method::GET,
             "/apiv1/track/{song}/{track}",
@@ -263,7 +343,13 @@ fn older_entries() -> Vec<Entry> {
             "oldTrack",
             "Fetch a track.",
         )
-        .answers(&[Answer(200, "The file.", Some(("audio/mpeg", "File")))]),
+        .params(&[Param::Header("Range", "A part of the file.")])
+        .answers(&[
+            Answer(200, "The file.", Some(("audio/mpeg", "File"))),
+            Answer(206, "A part of it.", Some(("audio/mpeg", "File"))),
+            SAME,
+        ])
+        .errors(&[Code::NotFound, Code::Gone, Code::Range, Code::Unavailable]),
         Entry::new(
             Method::GET,
             "/apiv1/remove/{song}/{track}",
@@ -271,7 +357,8 @@ fn older_entries() -> Vec<Entry> {
             "oldRemoveGet",
             "Remove a track.",
         )
-        .answers(REMOVED),
+        .answers(REMOVED)
+        .errors(&[Code::Forbidden, Code::NotFound, Code::Unavailable]),
         Entry::new(
             Method::DELETE,
             "/apiv1/remove/{song}/{track}",
@@ -279,6 +366,7 @@ fn older_entries() -> Vec<Entry> {
             "oldRemove",
             "Remove a track.",
         )
-        .answers(REMOVED),
+        .answers(REMOVED)
+        .errors(&[Code::Forbidden, Code::NotFound, Code::Unavailable]),
     ]
 }

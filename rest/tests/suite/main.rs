@@ -8,6 +8,7 @@ mod callbacks;
 mod document;
 mod events;
 mod files;
+mod fuzz;
 mod hostile;
 mod idempotency;
 mod jobs;
