@@ -69,7 +69,7 @@ impl Server {
         command.args(["-c", r#""$@" & read -r _; kill -9 $!; wait"#, "sh", &weed, "server"]);
         command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.iam=false", "-volume.max=1000"]);
         // One volume for each bucket: tests have many small ones.
-        command.env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1");
+        command.env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1").env("TMPDIR", folder.path());
         command.args(["-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
         command.arg(format!("-dir={}", folder.path().display()));
         command.arg(format!("-s3.config={}", config.display()));
