@@ -7,6 +7,7 @@ mod auth;
 mod callbacks;
 mod document;
 mod events;
+mod examples;
 mod files;
 mod fuzz;
 mod hostile;
