@@ -5,6 +5,7 @@ mod bad_input;
 mod choice;
 mod client;
 mod compare;
+mod documents;
 mod events;
 mod gain;
 mod memory;

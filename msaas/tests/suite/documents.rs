@@ -1,0 +1,46 @@
+//! What `docs/operating.md` says of settings.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::run;
+
+/// Flag, variable and default of every setting, as rows of a table.
+fn settings() -> BTreeSet<String> {
+    let ran = run(Command::new(env!("CARGO_BIN_EXE_msaas")).args(["serve", "--help"]));
+    ran.succeeds();
+    let mut rows = BTreeSet::new();
+    for setting in ran.stdout.split("\n      --").skip(1) {
+        // However wide the terminal is.
+        let setting = setting.split_whitespace().collect::<Vec<_>>().join(" ");
+        let flag = setting.split(' ').next().unwrap_or_default();
+        let value = |name: &str| {
+            let value = setting.split_once(&format!("[{name}: "))?.1;
+            Some(format!("`{}` ", value.split_once(']')?.0.split('=').next()?))
+        };
+        let (variable, default) = (value("env"), value("default"));
+        rows.insert(format!(
+            "| `--{flag}` | {}| {}|",
+            variable.unwrap_or_default(),
+            default.unwrap_or_default()
+        ));
+    }
+    rows
+}
+
+#[test]
+fn the_table_of_settings_is_that_of_the_program() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md");
+    let text = std::fs::read_to_string(path).expect("the document");
+    let told: BTreeSet<String> = text
+        .lines()
+        .filter(|line| line.starts_with("| `--"))
+        .map(|line| line.match_indices('|').nth(3).map_or(line, |(end, _)| &line[..=end]).to_owned())
+        .collect();
+    let settings = settings();
+    assert!(settings.len() > 50, "{settings:?}");
+    let (missing, wrong): (Vec<_>, Vec<_>) =
+        (settings.difference(&told).collect(), told.difference(&settings).collect());
+    assert!(missing.is_empty() && wrong.is_empty(), "not told: {missing:#?}\nnot so: {wrong:#?}");
+}
