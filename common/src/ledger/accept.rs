@@ -1,6 +1,7 @@
 //! From a stored song to an accepted job.
 
 use super::{Ledger, Result, now_ms};
+use crate::failpoint;
 use crate::ids::{Epoch, JobId, SongHash, Tenant};
 use crate::job::{Callback, Ending, Options, Record, Title};
 use crate::keys::{Bucket, EPOCHS, ObjectKey};
@@ -52,6 +53,7 @@ impl Ledger {
     /// Accepts work, or finds the job that does it already. When this returns a job, it reaches one terminal state,
     /// whatever crashes.
     pub async fn accept(&self, work: &NewWork, room: Room) -> Result<std::result::Result<Accepted, Refused>> {
+        failpoint::reach("accept.song_stored");
         let key = work.options.key(&work.song);
         loop {
             let (number, last) = self.last_identity(&work.tenant, &key).await?;
@@ -89,6 +91,7 @@ impl Ledger {
                 // Someone else asked for the same at the same moment: theirs is found in the next round.
                 continue;
             }
+            failpoint::reach("accept.identity_written");
             let refused = match self.enter(&record, room).await? {
                 // A reset came between: the work is asked for after it.
                 Submitted::Stale => continue,
@@ -128,9 +131,13 @@ impl Ledger {
         self.mark(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
         self.mark(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
         self.write(&ObjectKey::job(&record.id), record, Write::Replace).await?;
+        failpoint::reach("accept.record_written");
         self.mark(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
         self.mark(&ObjectKey::pending(&record.id)).await?;
-        Ok(self.queue.submit(&record.to_queue(), room).await?)
+        failpoint::reach("accept.marked");
+        let submitted = self.queue.submit(&record.to_queue(), room).await?;
+        failpoint::reach("accept.submitted");
+        Ok(submitted)
     }
 
     /// The highest number of an identity and the record in it; 0 where there is none.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::{Ledger, Result, now_ms};
+use crate::failpoint;
 use crate::ids::{Epoch, JobId, Tenant};
 use crate::job::{Ending, Format, Manifest, Record, ResultFile};
 use crate::keys::{Bucket, EPOCHS, ObjectKey};
@@ -17,7 +18,9 @@ impl Ledger {
     pub async fn commit(&self, record: &Record, result: &ResultFile) -> Result<ResultFile> {
         let extension = record.options.format.extension();
         let key = ObjectKey::commit(&record.work(), result.plan, &result.stem, extension);
-        match self.write(&key, result, Write::Once).await? {
+        let written = self.write(&key, result, Write::Once).await?;
+        failpoint::reach("result.committed");
+        match written {
             Written::Stored(_) => Ok(result.clone()),
             Written::Exists => Ok(self.read(&key).await?.unwrap_or_else(|| result.clone())),
         }
@@ -38,7 +41,9 @@ impl Ledger {
             Written::Stored(_) => manifest,
             Written::Exists => self.read(&key).await?.unwrap_or(manifest),
         };
+        failpoint::reach("finish.manifest_written");
         self.clean(record, &manifest).await?;
+        failpoint::reach("finish.cleaned");
         Ok(manifest)
     }
 
@@ -51,6 +56,7 @@ impl Ledger {
         for result in results {
             let to = ObjectKey::published(&record.song, &result.stem);
             self.store.copy(&Self::result_key(record, result), &to, Write::Replace).await?;
+            failpoint::reach("finish.midway_published");
         }
         Ok(())
     }
@@ -107,6 +113,7 @@ impl Ledger {
             return Ok(manifest);
         }
         self.mark(&ObjectKey::canceled(&record.id)).await?;
+        failpoint::reach("cancel.marked");
         self.queue.cancel(record.id).await?;
         self.finish(record, Ending::Canceled).await
     }
@@ -120,6 +127,7 @@ impl Ledger {
             self.unpublish(record).await?;
         }
         self.store.delete_prefix(Bucket::Output, &record.work().prefix()).await?;
+        failpoint::reach("delete.midway");
         self.store.delete(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
         let uses = ObjectKey::uses_of(&record.tenant, &record.song);
         if self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
@@ -173,6 +181,7 @@ impl Ledger {
                 Written::Exists => epoch.0 += 1,
             }
         };
+        failpoint::reach("reset.durable");
         let epoch = self.queue.reset(epoch).await?;
         for bucket in [Bucket::Queue, Bucket::Output] {
             self.remove_older(bucket, began, epoch).await?;
@@ -194,6 +203,7 @@ impl Ledger {
                 // Looked at again at the last moment: the same song may have come in again since.
                 if self.store.head(key).await?.is_some_and(|meta| meta.modified <= began) {
                     self.store.delete(key).await?;
+                    failpoint::reach("reset.midway");
                 }
             }
             after = page.objects.last().map(|(key, _)| key.path().to_owned());

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Ledger, LedgerError, Result, now_ms};
+use crate::failpoint;
 use crate::ids::JobId;
 use crate::job::{Ending, Record};
 use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING};
@@ -32,6 +33,7 @@ impl Ledger {
             let page = self.store.list(Bucket::Queue, PENDING, after.as_deref(), 1000).await?;
             for (key, meta) in &page.objects {
                 passed_by(key, self.sweep_one(key, age(meta.modified), &mut swept).await)?;
+                failpoint::reach("sweep.midway");
             }
             after = page.objects.last().map(|(key, _)| key.path().to_owned());
             if !page.more || after.is_none() {

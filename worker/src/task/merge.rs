@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::failpoint;
 use common::job::Record;
 use common::keys::ObjectKey;
 use common::queue::Outcome;
@@ -33,6 +34,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         let fetch = beat.clone();
         let mut sums = move |index: usize| {
             fetch.tick();
+            failpoint::reach("merge.midway");
             let key = ObjectKey::span(&job, claim.task.plan, index as u32);
             Ok(runtime.block_on(sums_at(&*store, &key))?)
         };

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::failpoint;
 use common::job::{Ending, Record, ResultFile};
 use common::keys::ObjectKey;
 use common::queue::{Outcome, State};
@@ -70,6 +71,7 @@ async fn store(
             return Err(Failed::Transient(format!("{key} is there with other bytes")));
         }
     }
+    failpoint::reach("result.stored");
     let result = ResultFile { stem: stem.clone(), plan, frames, rate_hz, size_bytes, sha256, gain };
     let result = tools.ledger.commit(record, &result).await?;
     let fence = tools.ledger.queue().stem_ready(lease.claim().task, lease.token(), &stem).await?;
