@@ -45,7 +45,7 @@ impl Song {
     /// # Errors
     /// [`Error::Audio`] for what cannot be decoded or kept, [`Error::Empty`], [`Error::Stopped`].
     pub fn read(source: Box<dyn MediaSource>, reading: &Reading<'_>, stop: &Stop) -> Result<Self> {
-        Self::decode(Decoder::open(source, &reading.limits, reading.track)?, reading, stop, &mut |_| ())
+        Self::read_watched(source, reading, stop, &mut |_| ())
     }
 
     /// [`Song::read`] for a file on disk.
@@ -53,20 +53,20 @@ impl Song {
     /// # Errors
     /// Those of [`Song::read`], and [`Error::Audio`] when there is no such file.
     pub fn open(path: &Path, reading: &Reading<'_>, stop: &Stop) -> Result<Self> {
-        Self::open_watched(path, reading, stop, &mut |_| ())
+        Self::decode(Decoder::open_path(path, &reading.limits, reading.track)?, reading, stop, &mut |_| ())
     }
 
-    /// [`Song::open`]; `watch` hears of the frames that each block brought, at the engine's rate.
+    /// [`Song::read`]; `watch` hears of the frames that each block brought, at the engine's rate.
     ///
     /// # Errors
-    /// Those of [`Song::open`].
-    pub fn open_watched(
-        path: &Path,
+    /// Those of [`Song::read`].
+    pub fn read_watched(
+        source: Box<dyn MediaSource>,
         reading: &Reading<'_>,
         stop: &Stop,
         watch: &mut dyn FnMut(usize),
     ) -> Result<Self> {
-        Self::decode(Decoder::open_path(path, &reading.limits, reading.track)?, reading, stop, watch)
+        Self::decode(Decoder::open(source, &reading.limits, reading.track)?, reading, stop, watch)
     }
 
     fn decode(

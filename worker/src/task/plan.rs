@@ -1,5 +1,6 @@
 //! Looks at a song: a bad one fails here, a short one is separated at once, a long one divided.
 
+use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -123,8 +124,8 @@ pub(crate) async fn add_tags(
     record: &Record,
     order: &mut separation::Plan,
 ) -> Result<(), Failed> {
-    let file = tools.songs.file(&tools.ledger, record, &tools.settings, lease.beat()).await?;
-    let tags = blocking(move || Ok(tags::read_path(file.path()))).await?;
+    let upload = tools.songs.upload(&tools.ledger, record, &tools.settings, lease.beat()).await?;
+    let tags = blocking(move || Ok(tags::read(&mut BufReader::new(upload.reader()?)))).await?;
     for wanted in &mut order.results {
         let title = tags.title.as_ref().map_or_else(String::new, |title| format!("{title} "));
         wanted.tags = tags::Tags { title: Some(format!("{title}({})", wanted.stem.name)), ..tags.clone() };

@@ -1,6 +1,7 @@
 //! Songs on this machine: fetched once, though many of their spans come here.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use audio::DecodeLimits;
@@ -11,7 +12,6 @@ use common::storage::StoreError;
 use common::{SongHash, Tenant};
 use futures_util::StreamExt;
 use separation::{Reading, Song};
-use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
@@ -29,9 +29,22 @@ pub(crate) struct Songs {
 struct Kept {
     tenant: Tenant,
     song: SongHash,
-    file: Arc<NamedTempFile>,
+    upload: Arc<Upload>,
     /// Decoded, at the engine's rate; none while a task has it.
     decoded: Option<(u32, Song)>,
+}
+
+/// The bytes of a song in a file that has no name: it vanishes with this process, however that ends.
+#[derive(Debug)]
+pub(crate) struct Upload(File);
+
+impl Upload {
+    /// The file at its start. One reader at a time: all have one position.
+    pub(crate) fn reader(&self) -> std::io::Result<File> {
+        let mut file = self.0.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
 }
 
 /// Songs that are kept beside the one in work.
@@ -39,33 +52,33 @@ const KEPT: usize = 2;
 
 impl Songs {
     /// The song as it was uploaded.
-    pub(crate) async fn file(
+    pub(crate) async fn upload(
         &self,
         ledger: &Ledger,
         record: &Record,
         settings: &Settings,
         beat: &Beat,
-    ) -> Result<Arc<NamedTempFile>, Failed> {
+    ) -> Result<Arc<Upload>, Failed> {
         {
             let mut kept = self.kept.lock().await;
             if let Some(at) = position(&kept, record) {
                 // Used last: goes last.
                 let song = kept.remove(at);
-                let file = Arc::clone(&song.file);
+                let upload = Arc::clone(&song.upload);
                 kept.push(song);
-                return Ok(file);
+                return Ok(upload);
             }
         }
-        let file = Arc::new(fetch(ledger, record, settings, beat).await?);
+        let upload = Arc::new(fetch(ledger, record, settings, beat).await?);
         let mut kept = self.kept.lock().await;
         if position(&kept, record).is_none() {
             if kept.len() == KEPT {
                 kept.remove(0);
             }
             let (tenant, song) = (record.tenant.clone(), record.song);
-            kept.push(Kept { tenant, song, file: Arc::clone(&file), decoded: None });
+            kept.push(Kept { tenant, song, upload: Arc::clone(&upload), decoded: None });
         }
-        Ok(file)
+        Ok(upload)
     }
 
     /// The song decoded at `rate` Hz; goes back with [`Songs::put_back`].
@@ -77,7 +90,7 @@ impl Songs {
         beat: &Beat,
         rate: u32,
     ) -> Result<Song, Failed> {
-        let file = self.file(ledger, record, settings, beat).await?;
+        let upload = self.upload(ledger, record, settings, beat).await?;
         {
             let mut kept = self.kept.lock().await;
             if let Some(at) = position(&kept, record)
@@ -88,7 +101,7 @@ impl Songs {
             }
         }
         let (beat, settings) = (beat.clone(), settings.clone());
-        blocking(move || decode(file.path(), &settings, &beat, rate)).await
+        blocking(move || decode(&upload, &settings, &beat, rate)).await
     }
 
     /// Keeps a decoded song for the next span.
@@ -104,12 +117,7 @@ fn position(kept: &[Kept], record: &Record) -> Option<usize> {
     kept.iter().position(|kept| kept.song == record.song && kept.tenant == record.tenant)
 }
 
-async fn fetch(
-    ledger: &Ledger,
-    record: &Record,
-    settings: &Settings,
-    beat: &Beat,
-) -> Result<NamedTempFile, Failed> {
+async fn fetch(ledger: &Ledger, record: &Record, settings: &Settings, beat: &Beat) -> Result<Upload, Failed> {
     let key = ObjectKey::song(&record.tenant, &record.song);
     let object = match ledger.store().get(&key, None).await {
         Ok(object) => object,
@@ -117,10 +125,10 @@ async fn fetch(
         Err(error) => return Err(error.into()),
     };
     let file = match &settings.temp_dir {
-        Some(dir) => NamedTempFile::new_in(dir)?,
-        None => NamedTempFile::new()?,
+        Some(dir) => tempfile::tempfile_in(dir)?,
+        None => tempfile::tempfile()?,
     };
-    let mut out = tokio::fs::File::from_std(file.reopen()?);
+    let mut out = tokio::fs::File::from_std(file.try_clone()?);
     let mut body = object.body;
     while let Some(piece) = body.next().await {
         out.write_all(&piece?).await?;
@@ -130,13 +138,13 @@ async fn fetch(
         }
     }
     out.flush().await?;
-    Ok(file)
+    Ok(Upload(file))
 }
 
 /// Decodes hostile bytes: limits of the decoder, and a panic in it is a fault of the song.
-fn decode(path: &Path, settings: &Settings, beat: &Beat, rate: u32) -> Result<Song, Failed> {
+fn decode(upload: &Upload, settings: &Settings, beat: &Beat, rate: u32) -> Result<Song, Failed> {
     let limits = DecodeLimits { max_seconds: settings.max_song_s, ..DecodeLimits::default() };
     let reading = Reading { limits, track: None, temp_dir: settings.temp_dir.as_deref(), rate };
-    let song = Song::open_watched(path, &reading, beat.stop(), &mut |_| beat.tick());
+    let song = Song::read_watched(Box::new(upload.reader()?), &reading, beat.stop(), &mut |_| beat.tick());
     song.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
 }
