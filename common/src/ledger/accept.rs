@@ -1,5 +1,7 @@
 //! From a stored song to an accepted job.
 
+use std::sync::atomic::Ordering;
+
 use super::{Ledger, Result, now_ms};
 use crate::failpoint;
 use crate::ids::{Epoch, JobId, SongHash, Tenant};
@@ -73,7 +75,8 @@ impl Ledger {
             let now_ms = now_ms();
             let record = Record {
                 v: Record::VERSION,
-                id: JobId::new(self.queue.epoch().await?),
+                // The store's: a queue that has just lost everything knows of no reset, and would lose this job.
+                id: JobId::new(self.restore_epoch().await?),
                 tenant: work.tenant.clone(),
                 song: work.song,
                 key,
@@ -163,7 +166,7 @@ impl Ledger {
 
     /// Whether a job still does its work or has done it, and its results are there.
     async fn is_live(&self, record: &Record) -> Result<bool> {
-        if record.expires_s <= now_ms() / 1000 || record.id.epoch() < self.queue.epoch().await? {
+        if record.expires_s <= now_ms() / 1000 || record.id.epoch() < self.epoch().await? {
             return Ok(false);
         }
         if self.store.head(&ObjectKey::canceled(&record.id)).await?.is_some() {
@@ -185,6 +188,8 @@ impl Ledger {
             }
         }
         let epoch = last.and_then(|key| key.path()[EPOCHS.len()..].parse().ok()).unwrap_or(0);
-        Ok(self.queue.reset(Epoch(epoch)).await?)
+        let holds = self.queue.reset(Epoch(epoch)).await?;
+        self.known_epoch.fetch_max(holds.0, Ordering::Relaxed);
+        Ok(holds)
     }
 }
