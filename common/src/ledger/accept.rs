@@ -63,7 +63,10 @@ impl Ledger {
                 && self.is_live(&record).await?
             {
                 match self.enter(&record, room).await? {
-                    Submitted::Stale => continue,
+                    Submitted::Stale => {
+                        self.take_back(&record, number).await?;
+                        continue;
+                    }
                     // Whoever made it is being refused at this moment, and takes it away.
                     Submitted::TenantFull => return Ok(Err(Refused::TenantFull)),
                     Submitted::Full => return Ok(Err(Refused::Full)),
@@ -97,7 +100,10 @@ impl Ledger {
             failpoint::reach("accept.identity_written");
             let refused = match self.enter(&record, room).await? {
                 // A reset came between: the work is asked for after it.
-                Submitted::Stale => continue,
+                Submitted::Stale => {
+                    self.take_back(&record, number + 1).await?;
+                    continue;
+                }
                 Submitted::TenantFull => Refused::TenantFull,
                 Submitted::Full => Refused::Full,
                 Submitted::Accepted | Submitted::Known(_) => {
@@ -112,18 +118,24 @@ impl Ledger {
                 // Someone who asked for the same had room by now: the job is theirs, and stays.
                 return Ok(Ok(Accepted { record, deduplicated: true }));
             }
-            for key in [
-                identity,
-                ObjectKey::pending(&record.id),
-                ObjectKey::job(&record.id),
-                ObjectKey::song_use(&record.tenant, &record.song, &record.id),
-                ObjectKey::expiry(record.expires_s, &record.id),
-                ObjectKey::of_tenant(&record.tenant, &record.id),
-            ] {
-                self.store.delete(&key).await?;
-            }
+            self.take_back(&record, number + 1).await?;
             return Ok(Err(refused));
         }
+    }
+
+    /// Removes what [`Ledger::enter`] wrote of the `number`-th job of its work, which nobody was told of.
+    async fn take_back(&self, record: &Record, number: u32) -> Result<()> {
+        for key in [
+            ObjectKey::identity(&record.tenant, &record.key, number),
+            ObjectKey::pending(&record.id),
+            ObjectKey::job(&record.id),
+            ObjectKey::song_use(&record.tenant, &record.song, &record.id),
+            ObjectKey::expiry(record.expires_s, &record.id),
+            ObjectKey::of_tenant(&record.tenant, &record.id),
+        ] {
+            self.store.delete(&key).await?;
+        }
+        Ok(())
     }
 
     /// Everything after the identity: may be repeated at any time, by whoever finds the identity.
