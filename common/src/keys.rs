@@ -5,7 +5,7 @@
 //! | queue | `incoming/<uuid>` | an upload whose hash is not known yet |
 //! | queue | `<songhash>.mp3`, other tenants `songs/<tenant>/<songhash>` | a song as it was uploaded |
 //! | queue | `jobs/<job>.json` | the record of an accepted job; never changes |
-//! | queue | `pending/<job>` | a job without a manifest: what a sweep submits again |
+//! | queue | `pending/<job>` | the record of a job without a manifest: what a sweep submits again, or cleans up after |
 //! | queue | `identity/<tenant>/<jobkey>/<n>` | the n-th job that does this work; the last one counts |
 //! | queue | `uses/<tenant>/<songhash>/<job>` | a job that needs a song |
 //! | queue | `expiry/<hour>/<job>` | when a job's results go, by hours since 1970 |

@@ -148,7 +148,8 @@ impl Ledger {
         self.write(&ObjectKey::job(&record.id), record, Write::Replace).await?;
         failpoint::reach("accept.record_written");
         self.mark(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
-        self.mark(&ObjectKey::pending(&record.id)).await?;
+        // With the record in it, so that what a slow worker writes is found when the record is gone.
+        self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
         failpoint::reach("accept.marked");
         let submitted = self.queue.submit(&record.to_queue(), room).await?;
         failpoint::reach("accept.submitted");

@@ -8,7 +8,7 @@ use super::{Ledger, Result, now_ms};
 use crate::failpoint;
 use crate::ids::{Epoch, JobId, Tenant};
 use crate::job::{Ending, Format, Manifest, Record, ResultFile};
-use crate::keys::{Bucket, EPOCHS, ObjectKey};
+use crate::keys::{Bucket, EPOCHS, ObjectKey, PENDING};
 use crate::queue::State;
 use crate::storage::{Write, Written};
 
@@ -65,6 +65,10 @@ impl Ledger {
     async fn clean(&self, record: &Record, manifest: &Manifest) -> Result<()> {
         match &manifest.ending {
             Ending::Succeeded { results } => {
+                if self.record(&record.id).await?.is_none() {
+                    // Deleted or reset since; the mark stays, for what others may write.
+                    return self.erase(record).await;
+                }
                 self.publish(record, results).await?;
                 self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
                 self.store.delete(&ObjectKey::pending(&record.id)).await?;
@@ -121,8 +125,19 @@ impl Ledger {
     /// Removes a job, its results, and its song where no other job needs it. One that has not ended is stopped.
     pub async fn delete(&self, record: &Record) -> Result<()> {
         self.cancel(record).await?;
+        // The mark has the record from now on: it goes when nobody can be writing for the job any more, and a sweep
+        // ends what breaks off here.
+        self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
+        self.store.delete(&ObjectKey::job(&record.id)).await?;
+        self.erase(record).await?;
+        self.queue.forget(record.id).await?;
+        Ok(())
+    }
+
+    /// Removes everything of a job but its mark; may be repeated.
+    pub(super) async fn erase(&self, record: &Record) -> Result<()> {
+        self.withdraw(record).await?;
         self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
-        // Results first: a record without results would still be found, results without a record never.
         if record.tenant == Tenant::default_tenant() {
             self.unpublish(record).await?;
         }
@@ -133,14 +148,10 @@ impl Ledger {
         if self.store.list(Bucket::Queue, &uses, None, 1).await?.objects.is_empty() {
             self.store.delete(&ObjectKey::song(&record.tenant, &record.song)).await?;
         }
-        self.withdraw(record).await?;
         self.store.delete(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
         self.store.delete(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
         self.store.delete(&ObjectKey::canceled(&record.id)).await?;
-        self.store.delete(&ObjectKey::pending(&record.id)).await?;
-        self.store.delete(&ObjectKey::job(&record.id)).await?;
-        self.queue.forget(record.id).await?;
-        Ok(())
+        Ok(self.store.delete(&ObjectKey::job(&record.id)).await?)
     }
 
     /// Takes this job's results from where the older contract finds them. Where another job has the same stem of
@@ -189,15 +200,15 @@ impl Ledger {
         Ok(epoch)
     }
 
-    /// Removes what was written until `began`, all but the resets and songs that came in again since.
+    /// Removes what was written until `began`, all but the resets, songs that came in again since, and the marks of
+    /// jobs that workers may still be writing for: sweeps remove those later, with what was written.
     async fn remove_older(&self, bucket: Bucket, began: SystemTime, epoch: Epoch) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
             let page = self.store.list(bucket, "", after.as_deref(), 1000).await?;
             for (key, _) in &page.objects {
-                if bucket == Bucket::Queue && key.path().starts_with(EPOCHS)
-                    || self.is_used(key, epoch).await?
-                {
+                let stays = [EPOCHS, PENDING].iter().any(|prefix| key.path().starts_with(prefix));
+                if bucket == Bucket::Queue && stays || self.is_used(key, epoch).await? {
                     continue;
                 }
                 // Looked at again at the last moment: the same song may have come in again since.

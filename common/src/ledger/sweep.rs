@@ -50,8 +50,15 @@ impl Ledger {
     ) -> Result<()> {
         let Ok(id) = pending.path()[PENDING.len()..].parse::<JobId>() else { return Ok(()) };
         let Some(record) = self.record(&id).await? else {
-            // Of an earlier epoch, or deleted: the mark alone means nothing.
-            return Ok(self.store.delete(pending).await?);
+            // Of an earlier epoch, or deleted: what slow workers have written since goes with the mark.
+            if age > self.keep.late {
+                // Without a record in it where an earlier release wrote it.
+                if let Ok(Some(record)) = self.read::<Record>(pending).await {
+                    self.erase(&record).await?;
+                }
+                self.store.delete(pending).await?;
+            }
+            return Ok(());
         };
         let manifest = match self.manifest(&record).await? {
             Some(manifest) => Some(manifest),
