@@ -56,6 +56,8 @@ pub const EXPIRY: &str = "expiry/";
 pub const IDEMPOTENCY: &str = "idempotency/";
 /// Prefix of the marks of songs whose results' time was over.
 pub const GONE: &str = "gone/";
+/// Prefix of what start-ups write and remove.
+pub const PROBE: &str = "probe/";
 /// Prefix of all intermediates.
 pub const WORK: &str = "work/";
 
@@ -107,7 +109,7 @@ impl ObjectKey {
     /// What is written at start-up to see that the store keeps its promises.
     #[must_use]
     pub fn probe(bucket: Bucket, unique: Uuid) -> Self {
-        Self { bucket, path: format!("probe/{}", unique.simple()) }
+        Self { bucket, path: format!("{PROBE}{}", unique.simple()) }
     }
 
     /// A song as it was uploaded.

@@ -6,7 +6,7 @@ use super::{Ledger, LedgerError, Result, now_ms};
 use crate::failpoint;
 use crate::ids::JobId;
 use crate::job::{Ending, Record};
-use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING};
+use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE};
 use crate::queue::{Room, Submitted};
 
 /// What a sweep did.
@@ -117,18 +117,23 @@ impl Ledger {
                 break;
             }
         }
-        swept.uploads = self.remove_old(INCOMING, self.keep.uploads).await?;
-        self.remove_old(IDEMPOTENCY, self.keep.answers).await?;
-        self.remove_old(GONE, (self.keep.results * 4).max(std::time::Duration::from_hours(24))).await?;
+        swept.uploads = self.remove_old(Bucket::Queue, INCOMING, self.keep.uploads).await?;
+        self.remove_old(Bucket::Queue, IDEMPOTENCY, self.keep.answers).await?;
+        let gone = (self.keep.results * 4).max(std::time::Duration::from_hours(24));
+        self.remove_old(Bucket::Queue, GONE, gone).await?;
+        // Of start-ups that were killed.
+        for bucket in [Bucket::Queue, Bucket::Output] {
+            self.remove_old(bucket, PROBE, self.keep.uploads).await?;
+        }
         Ok(swept)
     }
 
     /// Removes what lies under `prefix` for longer than `keep`; gives how many.
-    async fn remove_old(&self, prefix: &str, keep: std::time::Duration) -> Result<u64> {
+    async fn remove_old(&self, bucket: Bucket, prefix: &str, keep: std::time::Duration) -> Result<u64> {
         let mut removed = 0;
         let mut after: Option<String> = None;
         loop {
-            let page = self.store.list(Bucket::Queue, prefix, after.as_deref(), 1000).await?;
+            let page = self.store.list(bucket, prefix, after.as_deref(), 1000).await?;
             for (key, _) in page.objects.iter().filter(|(_, meta)| age(meta.modified) > keep) {
                 self.store.delete(key).await?;
                 removed += 1;
