@@ -80,7 +80,7 @@ pub async fn ledger(
     keep: Keep,
     stop: &CancellationToken,
 ) -> Result<Option<Ledger>, BackendError> {
-    let queue = self::queue(queue, Rules::default())?;
+    let queue = self::queue(queue, queue.rules())?;
     for tried in 1.. {
         match self::store(store).await {
             Ok(store) => {
@@ -152,9 +152,18 @@ pub struct QueueArgs {
     /// Port of Redis, or `tcp://host:port`.
     #[arg(long, env = "REDIS_PORT", value_name = "PORT", default_value = "6379")]
     pub redis_port: String,
+    /// Seconds for which a task stays with a worker that has done nothing; the same in every program.
+    #[arg(long, env = "MSAAS_LEASE", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub lease: u64,
 }
 
 impl QueueArgs {
+    /// How the queue treats tasks.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { lease: Duration::from_secs(self.lease), ..Rules::default() }
+    }
+
     /// Address of Redis; none where the queue is in memory.
     #[must_use]
     pub fn url(&self) -> Option<String> {

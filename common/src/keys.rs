@@ -5,7 +5,7 @@
 //! | queue | `incoming/<uuid>` | an upload whose hash is not known yet |
 //! | queue | `<songhash>.mp3`, other tenants `songs/<tenant>/<songhash>` | a song as it was uploaded |
 //! | queue | `jobs/<job>.json` | the record of an accepted job; never changes |
-//! | queue | `pending/<job>` | a job without a manifest: what a sweep submits again |
+//! | queue | `pending/<job>` | the record of a job without a manifest: what a sweep submits again, or cleans up after |
 //! | queue | `identity/<tenant>/<jobkey>/<n>` | the n-th job that does this work; the last one counts |
 //! | queue | `uses/<tenant>/<songhash>/<job>` | a job that needs a song |
 //! | queue | `expiry/<hour>/<job>` | when a job's results go, by hours since 1970 |
@@ -63,6 +63,8 @@ pub const IDEMPOTENCY: &str = "idempotency/";
 pub const GONE: &str = "gone/";
 /// Prefix of the marks of when kept sources go.
 pub const KEPT_UNTIL: &str = "kept-until/";
+/// Prefix of what start-ups write and remove.
+pub const PROBE: &str = "probe/";
 /// Prefix of all intermediates.
 pub const WORK: &str = "work/";
 
@@ -143,7 +145,7 @@ impl ObjectKey {
     /// What is written at start-up to see that the store keeps its promises.
     #[must_use]
     pub fn probe(bucket: Bucket, unique: Uuid) -> Self {
-        Self { bucket, path: format!("probe/{}", unique.simple()) }
+        Self { bucket, path: format!("{PROBE}{}", unique.simple()) }
     }
 
     /// A song as it was uploaded.

@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod backends;
+pub mod failpoint;
 pub mod ids;
 pub mod job;
 pub mod keys;

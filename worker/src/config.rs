@@ -52,6 +52,9 @@ pub struct WorkerArgs {
     /// End when a task has done nothing for this many seconds: its device hangs.
     #[arg(long, env = "MSAAS_HUNG_AFTER", default_value_t = 300, value_name = "SECONDS")]
     pub hung_after: u64,
+    /// Look at all jobs that have not ended about every so many seconds: what the queue has lost begins again then.
+    #[arg(long, env = "MSAAS_SWEEP_EVERY", default_value_t = 20, value_name = "SECONDS")]
+    pub sweep_every: u64,
 }
 
 impl WorkerArgs {
@@ -74,6 +77,7 @@ impl WorkerArgs {
             span_s: self.span_seconds,
             span_segments: self.span_segments,
             hung_after: Duration::from_secs(self.hung_after),
+            sweep_every: Duration::from_secs(self.sweep_every),
             ..Settings::default()
         };
         Ok(Worker::new(ledger, Arc::new(engines), settings))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::ModelName;
+use common::failpoint;
 use common::job::Ending;
 use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Failure, Fence, Outcome, TaskKind, Token};
@@ -105,6 +106,7 @@ impl Worker {
     async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) -> Result<(), WorkerError> {
         let task = claim.task;
         tracing::info!(job.id = %task.job, %task, attempt = claim.attempt, "took a task");
+        failpoint::reach("task.claimed");
         let lease = Lease::begin(Arc::clone(self.tools.ledger.queue()), claim, token);
         let (beat, hung_after) = (lease.beat().clone(), self.tools.settings.hung_after);
         let mut work = std::pin::pin!(perform(&self.tools, &lease));
@@ -133,6 +135,9 @@ impl Worker {
             Ok(outcome) => {
                 tracing::info!(job.id = %task.job, %task, "finished a task");
                 self.tell(lease, || queue.complete(task, token, &outcome)).await;
+                if matches!(outcome, Outcome::Planned(_)) {
+                    failpoint::reach("plan.told");
+                }
             }
             Err(Failed::Ended(Ended::Released)) => {
                 tracing::info!(job.id = %task.job, %task, "gave a task back");
@@ -145,6 +150,7 @@ impl Worker {
             Err(Failed::Permanent(reason)) => {
                 tracing::warn!(job.id = %task.job, %task, reason, "a task failed");
                 self.give_up(lease, &reason).await;
+                failpoint::reach("failure.written");
                 self.tell(lease, || queue.fail(task, token, Failure::Permanent, &reason)).await;
             }
             Err(Failed::Transient(reason)) => {

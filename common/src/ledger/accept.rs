@@ -1,6 +1,9 @@
 //! From a stored song to an accepted job.
 
+use std::sync::atomic::Ordering;
+
 use super::{Ledger, Result, now_ms};
+use crate::failpoint;
 use crate::ids::{Epoch, JobId, SongHash, Tenant};
 use crate::job::{Callback, Ending, Options, Record, Title};
 use crate::keys::{Bucket, EPOCHS, ObjectKey};
@@ -52,6 +55,7 @@ impl Ledger {
     /// Accepts work, or finds the job that does it already. When this returns a job, it reaches one terminal state,
     /// whatever crashes.
     pub async fn accept(&self, work: &NewWork, room: Room) -> Result<std::result::Result<Accepted, Refused>> {
+        failpoint::reach("accept.song_stored");
         let key = work.options.key(&work.song);
         loop {
             let (number, last) = self.last_identity(&work.tenant, &key).await?;
@@ -59,7 +63,10 @@ impl Ledger {
                 && self.is_live(&record).await?
             {
                 match self.enter(&record, room).await? {
-                    Submitted::Stale => continue,
+                    Submitted::Stale => {
+                        self.take_back(&record, number).await?;
+                        continue;
+                    }
                     // Whoever made it is being refused at this moment, and takes it away.
                     Submitted::TenantFull => return Ok(Err(Refused::TenantFull)),
                     Submitted::Full => return Ok(Err(Refused::Full)),
@@ -72,7 +79,8 @@ impl Ledger {
             let kept = self.kept_at(&work.tenant, &work.options.separation(&work.song)).await?;
             let record = Record {
                 v: Record::VERSION,
-                id: JobId::new(self.queue.epoch().await?),
+                // The store's: a queue that has just lost everything knows of no reset, and would lose this job.
+                id: JobId::new(self.restore_epoch().await?),
                 tenant: work.tenant.clone(),
                 song: work.song,
                 key,
@@ -91,9 +99,13 @@ impl Ledger {
                 // Someone else asked for the same at the same moment: theirs is found in the next round.
                 continue;
             }
+            failpoint::reach("accept.identity_written");
             let refused = match self.enter(&record, room).await? {
                 // A reset came between: the work is asked for after it.
-                Submitted::Stale => continue,
+                Submitted::Stale => {
+                    self.take_back(&record, number + 1).await?;
+                    continue;
+                }
                 Submitted::TenantFull => Refused::TenantFull,
                 Submitted::Full => Refused::Full,
                 Submitted::Accepted | Submitted::Known(_) => {
@@ -108,18 +120,24 @@ impl Ledger {
                 // Someone who asked for the same had room by now: the job is theirs, and stays.
                 return Ok(Ok(Accepted { record, deduplicated: true }));
             }
-            for key in [
-                identity,
-                ObjectKey::pending(&record.id),
-                ObjectKey::job(&record.id),
-                ObjectKey::song_use(&record.tenant, &record.song, &record.id),
-                ObjectKey::expiry(record.expires_s, &record.id),
-                ObjectKey::of_tenant(&record.tenant, &record.id),
-            ] {
-                self.store.delete(&key).await?;
-            }
+            self.take_back(&record, number + 1).await?;
             return Ok(Err(refused));
         }
+    }
+
+    /// Removes what [`Ledger::enter`] wrote of the `number`-th job of its work, which nobody was told of.
+    async fn take_back(&self, record: &Record, number: u32) -> Result<()> {
+        for key in [
+            ObjectKey::identity(&record.tenant, &record.key, number),
+            ObjectKey::pending(&record.id),
+            ObjectKey::job(&record.id),
+            ObjectKey::song_use(&record.tenant, &record.song, &record.id),
+            ObjectKey::expiry(record.expires_s, &record.id),
+            ObjectKey::of_tenant(&record.tenant, &record.id),
+        ] {
+            self.store.delete(&key).await?;
+        }
+        Ok(())
     }
 
     /// Everything after the identity: may be repeated at any time, by whoever finds the identity.
@@ -130,9 +148,14 @@ impl Ledger {
         self.mark(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
         self.mark(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
         self.write(&ObjectKey::job(&record.id), record, Write::Replace).await?;
+        failpoint::reach("accept.record_written");
         self.mark(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
-        self.mark(&ObjectKey::pending(&record.id)).await?;
-        Ok(self.queue.submit(&record.to_queue(), room).await?)
+        // With the record in it, so that what a slow worker writes is found when the record is gone.
+        self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
+        failpoint::reach("accept.marked");
+        let submitted = self.queue.submit(&record.to_queue(), room).await?;
+        failpoint::reach("accept.submitted");
+        Ok(submitted)
     }
 
     /// The highest number of an identity and the record in it; 0 where there is none.
@@ -149,7 +172,7 @@ impl Ledger {
 
     /// Whether a job still does its work or has done it, and its results are there.
     async fn is_live(&self, record: &Record) -> Result<bool> {
-        if record.expires_s <= now_ms() / 1000 || record.id.epoch() < self.queue.epoch().await? {
+        if record.expires_s <= now_ms() / 1000 || record.id.epoch() < self.epoch().await? {
             return Ok(false);
         }
         if self.store.head(&ObjectKey::canceled(&record.id)).await?.is_some() {
@@ -163,6 +186,8 @@ impl Ledger {
     pub async fn restore_epoch(&self) -> Result<Epoch> {
         let last = self.keys(Bucket::Queue, EPOCHS).await?.pop();
         let epoch = last.and_then(|key| key.path()[EPOCHS.len()..].parse().ok()).unwrap_or(0);
-        Ok(self.queue.reset(Epoch(epoch)).await?)
+        let holds = self.queue.reset(Epoch(epoch)).await?;
+        self.known_epoch.fetch_max(holds.0, Ordering::Relaxed);
+        Ok(holds)
     }
 }

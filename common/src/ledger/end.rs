@@ -6,9 +6,10 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 
 use super::{Ledger, Result, now_ms};
+use crate::failpoint;
 use crate::ids::{Epoch, Tenant};
 use crate::job::{Ending, Format, Manifest, Record, ResultFile};
-use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey};
+use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey, PENDING};
 use crate::queue::State;
 use crate::storage::{Write, Written};
 
@@ -18,7 +19,9 @@ impl Ledger {
     pub async fn commit(&self, record: &Record, result: &ResultFile) -> Result<ResultFile> {
         let extension = record.options.format.extension();
         let key = ObjectKey::commit(&record.work(), &result.make, &result.stem, extension);
-        match self.write(&key, result, Write::Once).await? {
+        let written = self.write(&key, result, Write::Once).await?;
+        failpoint::reach("result.committed");
+        match written {
             Written::Stored(_) => Ok(result.clone()),
             Written::Exists => Ok(self.read(&key).await?.unwrap_or_else(|| result.clone())),
         }
@@ -39,7 +42,9 @@ impl Ledger {
             Written::Stored(_) => manifest,
             Written::Exists => self.read(&key).await?.unwrap_or(manifest),
         };
+        failpoint::reach("finish.manifest_written");
         self.clean(record, &manifest).await?;
+        failpoint::reach("finish.cleaned");
         Ok(manifest)
     }
 
@@ -52,6 +57,7 @@ impl Ledger {
         for result in results {
             let to = ObjectKey::published(&record.song, &result.stem);
             self.store.copy(&Self::result_key(record, result), &to, Write::Replace).await?;
+            failpoint::reach("finish.midway_published");
         }
         Ok(())
     }
@@ -60,6 +66,10 @@ impl Ledger {
     async fn clean(&self, record: &Record, manifest: &Manifest) -> Result<()> {
         match &manifest.ending {
             Ending::Succeeded { results } => {
+                if self.record(&record.id).await?.is_none() {
+                    // Deleted or reset since; the mark stays, for what others may write.
+                    return self.erase(record).await;
+                }
                 self.publish(record, results).await?;
                 self.remove_surplus(record, results).await?;
                 self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
@@ -121,6 +131,7 @@ impl Ledger {
             return Ok(manifest);
         }
         self.mark(&ObjectKey::canceled(&record.id)).await?;
+        failpoint::reach("cancel.marked");
         self.queue.cancel(record.id).await?;
         self.finish(record, Ending::Canceled).await
     }
@@ -128,23 +139,31 @@ impl Ledger {
     /// Removes a job, its results, and its song where no other job needs it. One that has not ended is stopped.
     pub async fn delete(&self, record: &Record) -> Result<()> {
         self.cancel(record).await?;
+        // The mark has the record from now on: it goes when nobody can be writing for the job any more, and a sweep
+        // ends what breaks off here.
+        self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
+        self.store.delete(&ObjectKey::job(&record.id)).await?;
+        self.erase(record).await?;
+        self.queue.forget(record.id).await?;
+        Ok(())
+    }
+
+    /// Removes everything of a job but its mark; may be repeated.
+    pub(super) async fn erase(&self, record: &Record) -> Result<()> {
+        self.withdraw(record).await?;
         self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
-        // Results first: a record without results would still be found, results without a record never.
         if record.tenant == Tenant::default_tenant() {
             self.unpublish(record).await?;
         }
         self.store.delete_prefix(Bucket::Output, &record.work().prefix()).await?;
+        failpoint::reach("delete.midway");
         self.store.delete(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
         self.drop_kept(&record.tenant, &record.options.separation(&record.song)).await?;
         self.release_song(&record.tenant, &record.song).await?;
-        self.withdraw(record).await?;
         self.store.delete(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
         self.store.delete(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
         self.store.delete(&ObjectKey::canceled(&record.id)).await?;
-        self.store.delete(&ObjectKey::pending(&record.id)).await?;
-        self.store.delete(&ObjectKey::job(&record.id)).await?;
-        self.queue.forget(record.id).await?;
-        Ok(())
+        Ok(self.store.delete(&ObjectKey::job(&record.id)).await?)
     }
 
     /// Takes this job's results from where the older contract finds them. Where another job has the same stem of
@@ -185,6 +204,7 @@ impl Ledger {
                 Written::Exists => epoch.0 += 1,
             }
         };
+        failpoint::reach("reset.durable");
         let epoch = self.queue.reset(epoch).await?;
         for bucket in [Bucket::Queue, Bucket::Output] {
             self.remove_older(bucket, began, epoch).await?;
@@ -192,11 +212,14 @@ impl Ledger {
         Ok(epoch)
     }
 
-    /// Removes everything of jobs before `epoch`. What has no job in its name goes if it was written until `began`.
+    /// Removes everything of jobs before `epoch`, all but the marks of those that workers may still be writing for:
+    /// sweeps remove these later, with what was written. What has no job in its name goes if it was written until
+    /// `began`.
     async fn remove_older(&self, bucket: Bucket, began: SystemTime, epoch: Epoch) -> Result<()> {
         let mut objects = self.walk(bucket, "");
         while let Some((key, _)) = objects.try_next().await? {
-            if bucket == Bucket::Queue && key.path().starts_with(EPOCHS) {
+            let stays = [EPOCHS, PENDING].iter().any(|prefix| key.path().starts_with(prefix));
+            if bucket == Bucket::Queue && stays {
                 continue;
             }
             let goes = match self.epoch_of(&key).await? {
@@ -206,6 +229,7 @@ impl Ledger {
             };
             if goes {
                 self.store.delete(&key).await?;
+                failpoint::reach("reset.midway");
             }
         }
         Ok(())

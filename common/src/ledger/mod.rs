@@ -19,6 +19,7 @@ mod sweep;
 mod walk;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub use idempotency::{Answer, Reserved};
 pub use kept::Kept;
 pub use list::Listed;
 
+use crate::ids::Epoch;
 use crate::keys::ObjectKey;
 use crate::queue::{Queue, QueueError};
 use crate::storage::{Store, StoreError, Write, Written};
@@ -63,6 +65,8 @@ pub struct Ledger {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     keep: Keep,
+    /// The latest epoch that was heard of: a queue that has lost everything tells of an earlier one.
+    known_epoch: Arc<AtomicU32>,
 }
 
 /// How long things are kept.
@@ -96,7 +100,7 @@ impl Ledger {
     /// A ledger over a store that was prepared and a queue.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, queue: Arc<dyn Queue>, keep: Keep) -> Self {
-        Self { store, queue, keep }
+        Self { store, queue, keep, known_epoch: Arc::default() }
     }
 
     /// The store.
@@ -109,6 +113,12 @@ impl Ledger {
     #[must_use]
     pub fn queue(&self) -> &Arc<dyn Queue> {
         &self.queue
+    }
+
+    /// The epoch that holds, as far as this process knows.
+    async fn epoch(&self) -> Result<Epoch> {
+        let told = self.queue.epoch().await?;
+        Ok(told.max(Epoch(self.known_epoch.fetch_max(told.0, Ordering::Relaxed))))
     }
 
     async fn write<T: Serialize>(&self, key: &ObjectKey, record: &T, write: Write) -> Result<Written> {

@@ -11,7 +11,7 @@ use crate::storage::Object;
 impl Ledger {
     /// The record of a job; none where there is no such job, or not any more.
     pub async fn record(&self, job: &JobId) -> Result<Option<Record>> {
-        if job.epoch() < self.queue.epoch().await? {
+        if job.epoch() < self.epoch().await? {
             return Ok(None);
         }
         self.read(&ObjectKey::job(job)).await

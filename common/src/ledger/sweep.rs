@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use futures_util::TryStreamExt;
 
 use super::{Ledger, LedgerError, Result, now_ms};
+use crate::failpoint;
 use crate::job::{Ending, Record};
-use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, WORK};
+use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, WORK};
 use crate::queue::{Room, Submitted};
 
 /// What a sweep did.
@@ -31,6 +32,7 @@ impl Ledger {
         let mut pending = self.walk(Bucket::Queue, PENDING);
         while let Some((key, meta)) = pending.try_next().await? {
             passed_by(&key, self.sweep_one(&key, age(meta.modified), &mut swept).await)?;
+            failpoint::reach("sweep.midway");
         }
         Ok(swept)
     }
@@ -43,8 +45,15 @@ impl Ledger {
     ) -> Result<()> {
         let Some(id) = pending.job_id() else { return Ok(()) };
         let Some(record) = self.record(&id).await? else {
-            // Of an earlier epoch, or deleted: the mark alone means nothing.
-            return Ok(self.store.delete(pending).await?);
+            // Of an earlier epoch, or deleted: what slow workers have written since goes with the mark.
+            if age > self.keep.late {
+                // Without a record in it where an earlier release wrote it.
+                if let Ok(Some(record)) = self.read::<Record>(pending).await {
+                    self.erase(&record).await?;
+                }
+                self.store.delete(pending).await?;
+            }
+            return Ok(());
         };
         let manifest = match self.manifest(&record).await? {
             Some(manifest) => Some(manifest),
@@ -97,18 +106,23 @@ impl Ledger {
             swept.expired += 1;
         }
         self.sweep_kept().await?;
-        swept.uploads = self.remove_old(INCOMING, self.keep.uploads).await?;
-        self.remove_old(IDEMPOTENCY, self.keep.answers).await?;
+        swept.uploads = self.remove_old(Bucket::Queue, INCOMING, self.keep.uploads).await?;
+        self.remove_old(Bucket::Queue, IDEMPOTENCY, self.keep.answers).await?;
+        let gone = (self.keep.results * 4).max(std::time::Duration::from_hours(24));
+        self.remove_old(Bucket::Queue, GONE, gone).await?;
         // No job that is older has anything to do: what lies there was written late.
-        self.remove_old(WORK, self.keep.results).await?;
-        self.remove_old(GONE, (self.keep.results * 4).max(std::time::Duration::from_hours(24))).await?;
+        self.remove_old(Bucket::Queue, WORK, self.keep.results).await?;
+        // Of start-ups that were killed.
+        for bucket in [Bucket::Queue, Bucket::Output] {
+            self.remove_old(bucket, PROBE, self.keep.uploads).await?;
+        }
         Ok(swept)
     }
 
     /// Removes what lies under `prefix` for longer than `keep`; gives how many.
-    async fn remove_old(&self, prefix: &str, keep: std::time::Duration) -> Result<u64> {
+    async fn remove_old(&self, bucket: Bucket, prefix: &str, keep: std::time::Duration) -> Result<u64> {
         let mut removed = 0;
-        let mut objects = self.walk(Bucket::Queue, prefix);
+        let mut objects = self.walk(bucket, prefix);
         while let Some((key, meta)) = objects.try_next().await? {
             if age(meta.modified) > keep {
                 self.store.delete(&key).await?;

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use common::StemName;
 use common::job::{Ending, Format, Make, Record, ResultFile};
-use common::ledger::{Keep, Ledger};
+use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Outcome, Queue, TaskKind, Token};
 use common::storage::{Store, Write};
 use common::{Bucket, ObjectKey};

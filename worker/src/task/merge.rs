@@ -3,6 +3,7 @@
 use std::io::BufReader;
 use std::sync::Arc;
 
+use common::failpoint;
 use common::job::Record;
 use common::keys::ObjectKey;
 use common::queue::Outcome;
@@ -36,6 +37,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         let fetch = beat.clone();
         let mut sums = move |index: usize| {
             fetch.tick();
+            failpoint::reach("merge.midway");
             let key = ObjectKey::span(&job, claim.task.plan, index as u32);
             Ok(sums_at(&*store, &key, &runtime)?)
         };

@@ -36,8 +36,11 @@ pub(crate) struct Tools {
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome, Failed> {
     let claim = lease.claim();
     let record = tools.ledger.record(&claim.task.job).await?;
-    // Deleted, or of before a reset: the queue will learn of it by itself.
-    let record = record.ok_or(Failed::Ended(Ended::Canceled))?;
+    let Some(record) = record else {
+        // Deleted, or of before a reset; a sweep at the same moment may have told the queue otherwise.
+        tools.ledger.queue().cancel(claim.task.job).await?;
+        return Err(Failed::Ended(Ended::Canceled));
+    };
     // Another worker had written the end and could not tell the queue.
     match tools.ledger.manifest(&record).await?.map(|manifest| manifest.ending) {
         Some(Ending::Succeeded { .. }) => return Ok(Outcome::Done),

@@ -4,6 +4,7 @@ use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Instant;
 
+use common::failpoint;
 use common::job::{ClipMode, Format, Options, Record};
 use common::queue::{Outcome, Span, Spans, TaskKind};
 use common::{ModelName, StemName};
@@ -39,6 +40,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let rate = loaded.engine().rate();
     let beat = lease.beat();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, beat, rate).await?;
+    failpoint::reach("plan.decoded");
     let keep = tools.ledger.keeps_sources();
     let order = order(record, loaded.engine().sources(), song.rate(), keep)?;
     let request = order.request();
@@ -94,8 +96,10 @@ async fn whole(
     order.pulse = pulse(&beat);
     let sealed = blocking(move || {
         let start = Instant::now();
-        let mut watch =
-            |progress: demucs::Progress| beat.units(progress.segments_done, progress.segments_total);
+        let mut watch = |progress: demucs::Progress| {
+            beat.units(progress.segments_done, progress.segments_total);
+            failpoint::reach("whole.midway");
+        };
         let sealed = separation::separate(loaded.engine(), song, &order, beat.stop(), &mut watch);
         let sealed = sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
         loaded.measured(total, start.elapsed());

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
+use common::failpoint;
 use common::job::{Ending, Make, Record, ResultFile};
 use common::keys::ObjectKey;
 use common::ledger::Ledger;
@@ -100,6 +101,7 @@ async fn store(
             return Err(Failed::Transient(format!("{key} is there with other bytes")));
         }
     }
+    failpoint::reach("result.stored");
     let result = ResultFile { stem: stem.clone(), make, frames, rate_hz, size_bytes, sha256, gain };
     let result = tools.ledger.commit(record, &result).await?;
     let fence = tools.ledger.queue().stem_ready(lease.claim().task, lease.token(), &stem).await?;

@@ -4,6 +4,7 @@ use std::io::{BufWriter, IntoInnerError, Seek};
 use std::sync::Arc;
 use std::time::Instant;
 
+use common::failpoint;
 use common::job::Record;
 use common::keys::ObjectKey;
 use common::queue::Outcome;
@@ -31,8 +32,10 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let temp_dir = tools.settings.temp_dir.clone();
     let (song, file) = blocking(move || {
         let start = Instant::now();
-        let mut watch =
-            |progress: demucs::Progress| beat.units(progress.segments_done, progress.segments_total);
+        let mut watch = |progress: demucs::Progress| {
+            beat.units(progress.segments_done, progress.segments_total);
+            failpoint::reach("span.midway");
+        };
         let done =
             separation::span(loaded.engine(), song, request, layout.loudness, span, beat.stop(), &mut watch);
         let (song, sums) = done.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
@@ -51,6 +54,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let body = pieces(file).inspect(move |_| beat.tick()).boxed();
     // One that is there was computed by an engine of the same fingerprint: the same bytes.
     tools.ledger.store().put_stream(&key, body, Write::Once).await?;
+    failpoint::reach("span.stored");
     Ok(Outcome::Done)
 }
 

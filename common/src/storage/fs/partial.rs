@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::layout::Layout;
 use super::{blocking, fault, is_absent, meta};
+use crate::failpoint;
 use crate::keys::ObjectKey;
 use crate::storage::{Result, StoreError, Write, Written};
 
@@ -35,7 +36,10 @@ impl Partial {
     pub(super) async fn append(mut self, bytes: Bytes, key: &ObjectKey) -> Result<Self> {
         let key = key.clone();
         blocking(move || match self.file.write_all(&bytes) {
-            Ok(()) => Ok(self),
+            Ok(()) => {
+                failpoint::reach("upload.piece_written");
+                Ok(self)
+            }
             Err(error) => Err(fault(&error, &key)),
         })
         .await

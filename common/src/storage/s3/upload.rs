@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::put::condition;
 use super::{Fault, S3};
+use crate::failpoint;
 use crate::keys::ObjectKey;
 use crate::storage::{Result, StoreError, Write, Written, media, name};
 
@@ -78,6 +79,7 @@ impl Upload {
             .send()
             .await
             .map_err(|error| Fault::of(&error).about(&self.key))?;
+        failpoint::reach("upload.part_sent");
         Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())
     }
 
