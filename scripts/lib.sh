@@ -8,7 +8,7 @@ need_packages() {
     local missing=() command package
     for pair in "$@"; do
         command=${pair%%=*} package=${pair#*=}
-        have "$command" || missing+=("$package")
+        have "$command" || [ -e "$command" ] || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return
     have apt-get || { say "please install: ${missing[*]}" && exit 1; }
@@ -39,7 +39,7 @@ need_rust() {
 # hosts cannot be reached.
 install_for_build() {
     need_rust
-    need_packages cc=gcc make=make npm=npm
+    need_packages cc=gcc /usr/include/stdio.h=libc6-dev make=make npm=npm
 }
 
 install_for_tests() {
