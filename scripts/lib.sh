@@ -8,7 +8,7 @@ need_packages() {
     local missing=() command package
     for pair in "$@"; do
         command=${pair%%=*} package=${pair#*=}
-        have "$command" || [ -e "$command" ] || missing+=("$package")
+        have "$command" || [[ $command == /* && -e $command ]] || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return
     have apt-get || { say "please install: ${missing[*]}" && exit 1; }

@@ -6,9 +6,12 @@ use futures_util::TryStreamExt;
 
 use super::{Ledger, LedgerError, Result, now_ms};
 use crate::failpoint;
-use crate::job::{Ending, Record};
+use crate::job::{Ending, Manifest, Record};
 use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, WORK};
 use crate::queue::{Room, Submitted};
+
+/// How long after its end a caller is told of a job.
+const TELL_FOR: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,26 +62,47 @@ impl Ledger {
             Some(manifest) => Some(manifest),
             None => self.settle(&record).await?,
         };
-        match manifest.map(|manifest| manifest.ending) {
-            Some(Ending::Succeeded { results }) => {
-                self.finish(&record, Ending::Succeeded { results }).await?;
+        let Some(manifest) = manifest else {
+            swept.submitted += self.submit_again(&record).await?;
+            return Ok(());
+        };
+        let untold = self.is_untold(&record, &manifest, pending).await?;
+        if untold && self.queue.status(id).await?.is_none() {
+            // The queue has forgotten whom to tell. Whoever takes the job finds that it has ended, and says so.
+            swept.submitted += self.submit_again(&record).await?;
+            return Ok(());
+        }
+        match manifest.ending {
+            // It is clean already: only the mark is left.
+            Ending::Succeeded { .. } if untold => {}
+            Ending::Succeeded { .. } => {
+                self.finish(&record, manifest.ending).await?;
+                self.store.delete(pending).await?;
                 swept.settled += 1;
             }
-            Some(Ending::Failed { .. } | Ending::Canceled) => {
+            Ending::Failed { .. } | Ending::Canceled => {
                 self.remove_traces(&record).await?;
-                if age > self.keep.late {
+                if age > self.keep.late && !untold {
                     self.store.delete(pending).await?;
                 }
                 swept.settled += 1;
             }
-            None => {
-                let everyone = Room { jobs: u64::MAX, jobs_of_tenant: u64::MAX };
-                if self.queue.submit(&record.to_queue(), everyone).await? == Submitted::Accepted {
-                    swept.submitted += 1;
-                }
-            }
         }
         Ok(())
+    }
+
+    async fn submit_again(&self, record: &Record) -> Result<u64> {
+        let everyone = Room { jobs: u64::MAX, jobs_of_tenant: u64::MAX };
+        Ok(u64::from(self.queue.submit(&record.to_queue(), everyone).await? == Submitted::Accepted))
+    }
+
+    /// Whether someone is still to be told of an end: [`Ledger::told`] takes the caller out of the mark.
+    async fn is_untold(&self, record: &Record, manifest: &Manifest, pending: &ObjectKey) -> Result<bool> {
+        let ended_ms = now_ms().saturating_sub(manifest.completed_ms);
+        if record.callback.is_none() || ended_ms > TELL_FOR.as_millis() as u64 {
+            return Ok(false);
+        }
+        Ok(self.read::<Record>(pending).await?.is_none_or(|mark| mark.callback.is_some()))
     }
 
     /// Removes the job of an expiry mark.

@@ -5,9 +5,10 @@
 mod between;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use common::job::{Ending, Make, Options, Record, ResultFile, Title};
+use common::job::{Callback, Ending, Make, Options, Record, ResultFile, Title};
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::{Keep, Ledger, NewWork};
 use common::queue::memory::MemoryQueue;
@@ -41,6 +42,11 @@ impl Bench {
 
 /// Stores the song and has it separated with `overlap`, which makes one work differ from another.
 async fn submit(ledger: &Ledger, overlap: f64) -> Record {
+    submit_for(ledger, overlap, None).await
+}
+
+/// [`submit`], of someone who wants to be told of the end.
+async fn submit_for(ledger: &Ledger, overlap: f64, callback: Option<Callback>) -> Record {
     let tenant = Tenant::default_tenant();
     let song = ObjectKey::song(&tenant, &SONG);
     ledger.store().put(&song, Bytes::from_static(b"a song"), Write::Once).await.unwrap();
@@ -51,7 +57,7 @@ async fn submit(ledger: &Ledger, overlap: f64) -> Record {
         title: Title::default(),
         size_bytes: 6,
         cost_ms: 1000,
-        callback: None,
+        callback,
         request_id: String::new(),
     };
     ledger.accept(&work, ROOM).await.unwrap().unwrap().record
@@ -139,6 +145,27 @@ async fn a_song_that_is_asked_for_while_its_last_job_is_deleted_stays() {
     bench.ledger.delete(&one).await.unwrap();
     assert_ne!(other.await.unwrap().id, one.id);
     assert!(bench.store.head(&song).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_caller_is_told_though_the_queue_was_lost_after_the_end() {
+    let callback = || Some(Callback { url: "http://localhost/".to_owned(), data: None });
+    for ending in [Ending::Canceled, Ending::Succeeded { results: Vec::new() }] {
+        let bench = Bench::new(Keep { late: Duration::ZERO, ..Keep::default() }).await;
+        let record = submit_for(&bench.ledger, 0.25, callback()).await;
+        bench.ledger.finish(&record, ending).await.unwrap();
+        let queue = Arc::new(MemoryQueue::new(Rules::default(), Clock::Own));
+        let ledger = Ledger::new(
+            Arc::new(bench.store.clone()),
+            queue,
+            Keep { late: Duration::ZERO, ..Keep::default() },
+        );
+        assert_eq!(ledger.sweep_pending().await.unwrap().submitted, 1);
+        assert_eq!(ledger.sweep_pending().await.unwrap().submitted, 0, "it is in the queue by now");
+        ledger.told(&record).await.unwrap();
+        ledger.sweep_pending().await.unwrap();
+        assert!(bench.store.head(&ObjectKey::pending(&record.id)).await.unwrap().is_none());
+    }
 }
 
 #[tokio::test]

@@ -50,10 +50,14 @@ pub(crate) async fn run(app: App) {
 
 async fn serve(app: &App, claim: &Claim, token: Token) -> Result<(), LedgerError> {
     let queue = app.ledger.queue();
-    let failed = match app.ledger.record(&claim.task.job).await? {
-        Some(record) => tell(app, &record).await?,
+    let record = app.ledger.record(&claim.task.job).await?;
+    let failed = match &record {
+        Some(record) => tell(app, record).await?,
         None => None,
     };
+    if let (Some(record), None) = (&record, &failed) {
+        app.ledger.told(record).await?;
+    }
     match failed {
         None => queue.complete(claim.task, token, &Outcome::Done).await?,
         Some(reason) => queue.fail(claim.task, token, Failure::Transient, &reason).await?,
