@@ -33,7 +33,7 @@ impl Head {
     /// Takes the next bytes; gives whether it is time for a [`Head::look`].
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         let room = BEGINNING_BYTES - self.beginning.len();
-        self.beginning.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        gather(&mut self.beginning, &bytes[..room.min(bytes.len())], BEGINNING_BYTES);
         let mut from = self.len;
         let mut rest = bytes;
         self.len += bytes.len() as u64;
@@ -46,7 +46,7 @@ impl Head {
             }
             let skip = (wanted - from) as usize;
             let take = (rest.len() - skip).min(most - self.first.len());
-            self.first.extend_from_slice(&rest[skip..skip + take]);
+            gather(&mut self.first, &rest[skip..skip + take], most);
             (from, rest) = (from + (skip + take) as u64, &rest[skip + take..]);
             if !self.audio_known && self.first.len() == 10 {
                 self.tag_or_audio();
@@ -99,6 +99,14 @@ impl Head {
         let (next, first) = parts.next().unwrap_or_default();
         Self { len, beginning, next, first, tags: parts.collect(), audio_known: true, looked: true }
     }
+}
+
+/// Appends bytes to what will have at most `most`: it grows by doubling, but never beyond that.
+fn gather(kept: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    if kept.capacity() - kept.len() < bytes.len() {
+        kept.reserve_exact((kept.len() * 2).clamp(kept.len() + bytes.len(), most) - kept.len());
+    }
+    kept.extend_from_slice(bytes);
 }
 
 /// What the sniffer says, for clients.
