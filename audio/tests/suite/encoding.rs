@@ -37,7 +37,7 @@ fn an_mp3_decodes_to_exactly_the_length_that_was_encoded() {
 #[test]
 fn an_mp3_is_as_loud_as_what_was_encoded_at_every_bit_rate() {
     let constant = [64, 80, 96, 112, 128, 160, 192, 224, 256, 320].map(Bitrate::Cbr);
-    let variable = [0, 2, 4, 9].map(Bitrate::Vbr);
+    let variable = [0, 2, 4].map(Bitrate::Vbr);
     for bitrate in constant.into_iter().chain(variable) {
         for channels in [1, 2] {
             let tone: Vec<f32> = (0..44_100).map(|i| 0.5 * (i as f32 * 0.0627).sin()).collect();

@@ -7,7 +7,7 @@ use crate::failpoint;
 use crate::ids::{Epoch, JobId, SongHash, Tenant};
 use crate::job::{Callback, Ending, Options, Record, Title};
 use crate::keys::{Bucket, EPOCHS, ObjectKey};
-use crate::queue::{First, Room, Submitted};
+use crate::queue::{First, Room, State, Submitted};
 use crate::storage::{Write, Written};
 
 /// What a client asks for; its song is in the store already.
@@ -70,6 +70,11 @@ impl Ledger {
                     // Whoever made it is being refused at this moment, and takes it away.
                     Submitted::TenantFull => return Ok(Err(Refused::TenantFull)),
                     Submitted::Full => return Ok(Err(Refused::Full)),
+                    // The queue has given it up, and nobody has written that down yet.
+                    Submitted::Known(State::Failed | State::Canceled) => {
+                        self.settle(&record).await?;
+                        continue;
+                    }
                     Submitted::Accepted | Submitted::Known(_) => {
                         return Ok(Ok(Accepted { record, deduplicated: true }));
                     }

@@ -12,7 +12,7 @@ use common::job::{Callback, Ending, Make, Options, Record, ResultFile, Title};
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::{Keep, Ledger, NewWork};
 use common::queue::memory::MemoryQueue;
-use common::queue::{Clock, Room, Rules};
+use common::queue::{Claimant, Clock, Failure, Room, Rules, TaskKind, Token};
 use common::storage::{Store, Write};
 use common::{SongHash, Tenant};
 
@@ -166,6 +166,20 @@ async fn a_caller_is_told_though_the_queue_was_lost_after_the_end() {
         ledger.sweep_pending().await.unwrap();
         assert!(bench.store.head(&ObjectKey::pending(&record.id)).await.unwrap().is_none());
     }
+}
+
+#[tokio::test]
+async fn work_that_the_queue_has_just_given_up_is_done_anew_for_who_asks_again() {
+    let bench = Bench::new(Keep::default()).await;
+    let one = submit(&bench.ledger, 0.25).await;
+    let claimant =
+        Claimant { worker: "one".to_owned(), fingerprint: String::new(), kinds: vec![TaskKind::Plan] };
+    let (queue, token) = (bench.ledger.queue(), Token::draw());
+    let task = queue.claim(&claimant, token).await.unwrap().unwrap().task;
+    queue.fail(task, token, Failure::Permanent, "no audio").await.unwrap();
+    let other = submit(&bench.ledger, 0.25).await;
+    assert_ne!(other.id, one.id);
+    assert!(matches!(bench.ledger.manifest(&one).await.unwrap().unwrap().ending, Ending::Failed { .. }));
 }
 
 #[tokio::test]
