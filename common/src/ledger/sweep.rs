@@ -6,7 +6,7 @@ use super::{Ledger, LedgerError, Result, now_ms};
 use crate::failpoint;
 use crate::ids::JobId;
 use crate::job::{Ending, Record};
-use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE};
+use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, WORK};
 use crate::queue::{Room, Submitted};
 
 /// What a sweep did.
@@ -121,11 +121,40 @@ impl Ledger {
         self.remove_old(Bucket::Queue, IDEMPOTENCY, self.keep.answers).await?;
         let gone = (self.keep.results * 4).max(std::time::Duration::from_hours(24));
         self.remove_old(Bucket::Queue, GONE, gone).await?;
+        self.sweep_work().await?;
         // Of start-ups that were killed.
         for bucket in [Bucket::Queue, Bucket::Output] {
             self.remove_old(bucket, PROBE, self.keep.uploads).await?;
         }
         Ok(swept)
+    }
+
+    /// Removes intermediates of jobs that have ended or are gone: a worker that stood still wrote them too late.
+    async fn sweep_work(&self) -> Result<()> {
+        let mut looked_at: Option<(JobId, bool)> = None;
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.list(Bucket::Queue, WORK, after.as_deref(), 1000).await?;
+            for (key, _) in page.objects.iter().filter(|(_, meta)| age(meta.modified) > self.keep.late) {
+                let job = key.path()[WORK.len()..].split('/').next().unwrap_or_default();
+                let Ok(job) = job.parse::<JobId>() else { continue };
+                let is_over = match looked_at {
+                    Some((last, is_over)) if last == job => is_over,
+                    _ => match self.record(&job).await? {
+                        Some(record) => self.manifest(&record).await?.is_some(),
+                        None => true,
+                    },
+                };
+                looked_at = Some((job, is_over));
+                if is_over {
+                    self.store.delete(key).await?;
+                }
+            }
+            after = page.objects.last().map(|(key, _)| key.path().to_owned());
+            if !page.more || after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Removes what lies under `prefix` for longer than `keep`; gives how many.
