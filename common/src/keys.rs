@@ -46,6 +46,8 @@ pub struct ObjectKey {
 
 /// Prefix of pending jobs, the only one that a sweep lists.
 pub const PENDING: &str = "pending/";
+/// Prefix of which job does which work.
+pub const IDENTITIES: &str = "identity/";
 /// Prefix of the resets.
 pub const EPOCHS: &str = "epoch/";
 /// Prefix of uploads that were not accepted yet.
@@ -155,7 +157,7 @@ impl ObjectKey {
     /// Prefix of all jobs that do or did this work.
     #[must_use]
     pub fn identities_of(tenant: &Tenant, key: &JobKey) -> String {
-        format!("identity/{tenant}/{key}/")
+        format!("{IDENTITIES}{tenant}/{key}/")
     }
 
     /// The mark of a job that needs a song.
@@ -188,6 +190,20 @@ impl ObjectKey {
     pub fn as_job_of_tenant(&self) -> Option<JobId> {
         let (epoch, unique) = self.path.strip_prefix("tenants/")?.split_once('/')?.1.split_once('-')?;
         Some(JobId::from_parts(Epoch(!epoch.parse().ok()?), !u128::from_str_radix(unique, 16).ok()?))
+    }
+
+    /// Of which job this is, if its path names one.
+    #[must_use]
+    pub fn as_of_job(&self) -> Option<JobId> {
+        let named = || self.path.split('/').find_map(|part| part.trim_end_matches(".json").parse().ok());
+        self.as_job_of_tenant().or_else(named)
+    }
+
+    /// The song and the stem of [`ObjectKey::published`], if it is one.
+    #[must_use]
+    pub fn as_published(&self) -> Option<(SongHash, StemName)> {
+        let (song, stem) = self.path.strip_suffix(".mp3")?.split_once('-')?;
+        (self.bucket == Bucket::Output).then_some((song.parse().ok()?, stem.parse().ok()?))
     }
 
     /// The mark of a song whose results' time was over.

@@ -1,14 +1,10 @@
-//! How jobs end: by their results, by failure, by cancellation, by a reset, by deletion.
-
-use std::time::SystemTime;
-
-use bytes::Bytes;
+//! How jobs end: by their results, by failure, by cancellation, by deletion.
 
 use super::{Ledger, Result, now_ms};
 use crate::failpoint;
-use crate::ids::{Epoch, JobId, Tenant};
+use crate::ids::Tenant;
 use crate::job::{Ending, Format, Manifest, Record, ResultFile};
-use crate::keys::{Bucket, EPOCHS, ObjectKey, PENDING};
+use crate::keys::{Bucket, ObjectKey};
 use crate::queue::State;
 use crate::storage::{Write, Written};
 
@@ -124,12 +120,15 @@ impl Ledger {
 
     /// Removes a job, its results, and its song where no other job needs it. One that has not ended is stopped.
     pub async fn delete(&self, record: &Record) -> Result<()> {
-        self.cancel(record).await?;
-        // The mark has the record from now on: it goes when nobody can be writing for the job any more, and a sweep
-        // ends what breaks off here.
+        let manifest = self.cancel(record).await?;
+        // With the mark, which has the record, a sweep ends what breaks off here.
         self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
         self.store.delete(&ObjectKey::job(&record.id)).await?;
         self.erase(record).await?;
+        if manifest.ending.state() == State::Succeeded {
+            self.store.delete(&ObjectKey::pending(&record.id)).await?;
+        }
+        // Otherwise a worker may be writing still: the mark goes later, with what was written.
         self.queue.forget(record.id).await?;
         Ok(())
     }
@@ -179,57 +178,5 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-
-    /// Forgets everything: all jobs stop, all songs and results go. Durable before anything is removed, so that
-    /// nothing comes back.
-    pub async fn reset(&self) -> Result<Epoch> {
-        let mut epoch = Epoch(self.restore_epoch().await?.0 + 1);
-        // By the store's own clock, which may differ from this machine's.
-        let began = loop {
-            match self.store.put(&ObjectKey::epoch(epoch), Bytes::new(), Write::Once).await? {
-                Written::Stored(meta) => break meta.modified,
-                Written::Exists => epoch.0 += 1,
-            }
-        };
-        failpoint::reach("reset.durable");
-        let epoch = self.queue.reset(epoch).await?;
-        for bucket in [Bucket::Queue, Bucket::Output] {
-            self.remove_older(bucket, began, epoch).await?;
-        }
-        Ok(epoch)
-    }
-
-    /// Removes what was written until `began`, all but the resets, songs that came in again since, and the marks of
-    /// jobs that workers may still be writing for: sweeps remove those later, with what was written.
-    async fn remove_older(&self, bucket: Bucket, began: SystemTime, epoch: Epoch) -> Result<()> {
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.list(bucket, "", after.as_deref(), 1000).await?;
-            for (key, _) in &page.objects {
-                let stays = [EPOCHS, PENDING].iter().any(|prefix| key.path().starts_with(prefix));
-                if bucket == Bucket::Queue && stays || self.is_used(key, epoch).await? {
-                    continue;
-                }
-                // Looked at again at the last moment: the same song may have come in again since.
-                if self.store.head(key).await?.is_some_and(|meta| meta.modified <= began) {
-                    self.store.delete(key).await?;
-                    failpoint::reach("reset.midway");
-                }
-            }
-            after = page.objects.last().map(|(key, _)| key.path().to_owned());
-            if !page.more || after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Whether this is a song that a job of `epoch` or later needs.
-    async fn is_used(&self, key: &ObjectKey, epoch: Epoch) -> Result<bool> {
-        let Some((tenant, song)) = key.as_song() else { return Ok(false) };
-        let uses = ObjectKey::uses_of(&tenant, &song);
-        let page = self.store.list(Bucket::Queue, &uses, None, 1000).await?;
-        let jobs = page.objects.iter().filter_map(|(key, _)| key.path()[uses.len()..].parse::<JobId>().ok());
-        Ok(jobs.into_iter().any(|job| job.epoch() >= epoch))
     }
 }

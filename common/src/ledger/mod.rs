@@ -14,6 +14,7 @@ mod end;
 mod idempotency;
 mod list;
 mod read;
+mod reset;
 mod sweep;
 
 use std::sync::Arc;
