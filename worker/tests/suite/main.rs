@@ -2,5 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
 
 mod bench;
+mod chaos;
 mod ends;
 mod identity;
+mod processes;
+mod reference;
+
+/// Of the S3 server that a test starts.
+const ACCESS_KEY: &str = "test-access";
+const SECRET_KEY: &str = "test-secret";
