@@ -122,20 +122,6 @@ impl ObjectKey {
         job.parse().ok()
     }
 
-    /// The song in its path, of an upload and of what the older contract finds; and whose it is.
-    #[must_use]
-    pub fn of_song(&self) -> Option<(Tenant, SongHash)> {
-        let published = || {
-            let (song, stem) = self.path.strip_suffix(".mp3")?.split_once('-')?;
-            stem.parse::<StemName>().ok()?;
-            Some((Tenant::default_tenant(), song.parse().ok()?))
-        };
-        match self.bucket {
-            Bucket::Queue => self.as_song(),
-            Bucket::Output => published(),
-        }
-    }
-
     /// An upload whose hash is not known yet.
     #[must_use]
     pub fn incoming(upload: Uuid) -> Self {
@@ -224,6 +210,13 @@ impl ObjectKey {
     pub fn as_job_of_tenant(&self) -> Option<JobId> {
         let (epoch, unique) = self.path.strip_prefix("tenants/")?.split_once('/')?.1.split_once('-')?;
         Some(JobId::from_parts(Epoch(!epoch.parse().ok()?), !u128::from_str_radix(unique, 16).ok()?))
+    }
+
+    /// The song and the stem of [`ObjectKey::published`], if it is one.
+    #[must_use]
+    pub fn as_published(&self) -> Option<(SongHash, StemName)> {
+        let (song, stem) = self.path.strip_suffix(".mp3")?.split_once('-')?;
+        (self.bucket == Bucket::Output).then_some((song.parse().ok()?, stem.parse().ok()?))
     }
 
     /// The mark of a song whose results' time was over.
@@ -420,7 +413,7 @@ mod tests {
         ] {
             assert_eq!(of_none.job_id(), None, "{of_none}");
         }
-        assert_eq!(ObjectKey::published(&song, &bass).of_song(), Some((tenant.clone(), song)));
+        assert_eq!(ObjectKey::published(&song, &bass).as_published(), Some((song, bass)));
         assert_eq!(ObjectKey::kept_until(7205, &tenant, &key).as_kept_until(), Some((2, tenant, key)));
     }
 

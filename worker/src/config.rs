@@ -41,10 +41,10 @@ pub struct WorkerArgs {
     #[arg(long, env = "MSAAS_TEMP_DIR", value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
     /// Refuse songs that are longer than this many seconds.
-    #[arg(long, env = "MSAAS_MAX_SECONDS", default_value_t = 7200.0, value_name = "SECONDS")]
+    #[arg(long, env = "MSAAS_MAX_SECONDS", default_value_t = 7200.0, value_name = "SECONDS", value_parser = positive)]
     pub max_seconds: f64,
     /// Computing time of a span in seconds: what a crash costs at most.
-    #[arg(long, env = "MSAAS_SPAN_SECONDS", default_value_t = 20.0, value_name = "SECONDS")]
+    #[arg(long, env = "MSAAS_SPAN_SECONDS", default_value_t = 20.0, value_name = "SECONDS", value_parser = positive)]
     pub span_seconds: f64,
     /// Segments of a span, instead of what --span-seconds gives.
     #[arg(long, env = "MSAAS_SPAN_SEGMENTS", value_name = "N")]
@@ -81,6 +81,16 @@ impl WorkerArgs {
             ..Settings::default()
         };
         Ok(Worker::new(ledger, Arc::new(engines), settings))
+    }
+}
+
+/// A number above 0 that has an end.
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number.is_finite() && number > 0.0 {
+        Ok(number)
+    } else {
+        Err("not above 0, or without an end".to_owned())
     }
 }
 

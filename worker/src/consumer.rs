@@ -77,11 +77,14 @@ impl Worker {
         let queue = self.tools.ledger.queue();
         // Kept until the queue has answered: asked again with it, the queue gives the same task.
         let mut token = Token::draw();
+        // Every other time what is derived comes last: many small mixes must not keep songs waiting.
+        let mut songs_first = false;
         while !stop.is_cancelled() {
-            match queue.claim(&self.claimant, token).await {
+            match self.claim(token, songs_first).await {
                 Ok(Some(claim)) => {
                     self.take(claim, token, stop).await?;
                     token = Token::draw();
+                    songs_first = !songs_first;
                 }
                 Ok(None) => {
                     tokio::select! {
@@ -101,6 +104,19 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    async fn claim(&self, token: Token, songs_first: bool) -> common::queue::Result<Option<Claim>> {
+        let queue = self.tools.ledger.queue();
+        if songs_first {
+            let kinds =
+                self.claimant.kinds.iter().copied().filter(|kind| *kind != TaskKind::Derive).collect();
+            let claimant = Claimant { kinds, ..self.claimant.clone() };
+            if let Some(claim) = queue.claim(&claimant, token).await? {
+                return Ok(Some(claim));
+            }
+        }
+        queue.claim(&self.claimant, token).await
     }
 
     async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) -> Result<(), WorkerError> {

@@ -75,7 +75,17 @@ impl Ledger {
                         self.settle(&record).await?;
                         continue;
                     }
+                    Submitted::Known(State::Succeeded) => {
+                        return Ok(Ok(Accepted { record, deduplicated: true }));
+                    }
                     Submitted::Accepted | Submitted::Known(_) => {
+                        if !self.has_song(&record).await? {
+                            // The job was deleted at this moment, and the song with it.
+                            self.queue.cancel(record.id).await?;
+                            self.take_back(&record, number).await?;
+                            return Ok(Err(Refused::SongGone));
+                        }
+                        self.hold_on(&record, number, room).await?;
                         return Ok(Ok(Accepted { record, deduplicated: true }));
                     }
                 }
@@ -114,20 +124,39 @@ impl Ledger {
                 Submitted::TenantFull => Refused::TenantFull,
                 Submitted::Full => Refused::Full,
                 Submitted::Accepted | Submitted::Known(_) => {
-                    if self.store.head(&ObjectKey::song(&record.tenant, &record.song)).await?.is_some() {
+                    if self.has_song(&record).await? {
                         return Ok(Ok(Accepted { record, deduplicated: false }));
                     }
                     self.queue.cancel(record.id).await?;
                     Refused::SongGone
                 }
             };
+            self.take_back(&record, number + 1).await?;
             if refused != Refused::SongGone && self.queue.status(record.id).await?.is_some() {
                 // Someone who asked for the same had room by now: the job is theirs, and stays.
+                self.hold_on(&record, number + 1, room).await?;
                 return Ok(Ok(Accepted { record, deduplicated: true }));
             }
-            self.take_back(&record, number + 1).await?;
             return Ok(Err(refused));
         }
+    }
+
+    async fn has_song(&self, record: &Record) -> Result<bool> {
+        Ok(self.store.head(&ObjectKey::song(&record.tenant, &record.song)).await?.is_some())
+    }
+
+    /// Writes again what someone may have taken back who was refused the same work at this moment. They look at the
+    /// queue after they took it back, and this looks at the record after it was let into the queue: one of both sees.
+    async fn hold_on(&self, record: &Record, number: u32, room: Room) -> Result<()> {
+        for _ in 0..5 {
+            if self.store.head(&ObjectKey::job(&record.id)).await?.is_some() {
+                break;
+            }
+            let identity = ObjectKey::identity(&record.tenant, &record.key, number);
+            self.write(&identity, record, Write::Once).await?;
+            self.enter(record, room).await?;
+        }
+        Ok(())
     }
 
     /// Removes what [`Ledger::enter`] wrote of the `number`-th job of its work, which nobody was told of.

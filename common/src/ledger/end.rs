@@ -1,15 +1,10 @@
-//! How jobs end: by their results, by failure, by cancellation, by a reset, by deletion.
-
-use std::time::SystemTime;
-
-use bytes::Bytes;
-use futures_util::TryStreamExt;
+//! How jobs end: by their results, by failure, by cancellation, by deletion.
 
 use super::{Ledger, Result, now_ms};
 use crate::failpoint;
-use crate::ids::{Epoch, Tenant};
+use crate::ids::Tenant;
 use crate::job::{Ending, Format, Manifest, Record, ResultFile};
-use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey, PENDING};
+use crate::keys::{Bucket, ObjectKey};
 use crate::queue::State;
 use crate::storage::{Write, Written};
 
@@ -70,7 +65,13 @@ impl Ledger {
                     // Deleted or reset since; the mark stays, for what others may write.
                     return self.erase(record).await;
                 }
-                self.publish(record, results).await?;
+                let published = self.publish(record, results).await;
+                if self.record(&record.id).await?.is_none() {
+                    // Deleted or reset while they were published.
+                    self.unpublish(record, results).await?;
+                    return self.erase(record).await;
+                }
+                published?;
                 self.remove_surplus(record, results).await?;
                 self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
                 // Where someone wants to be told of the end, the mark goes when that has happened.
@@ -155,12 +156,15 @@ impl Ledger {
 
     /// Removes a job, its results, and its song where no other job needs it. One that has not ended is stopped.
     pub async fn delete(&self, record: &Record) -> Result<()> {
-        self.cancel(record).await?;
-        // The mark has the record from now on: it goes when nobody can be writing for the job any more, and a sweep
-        // ends what breaks off here.
+        let manifest = self.cancel(record).await?;
+        // With the mark, which has the record, a sweep ends what breaks off here.
         self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
         self.store.delete(&ObjectKey::job(&record.id)).await?;
         self.erase(record).await?;
+        if manifest.ending.state() == State::Succeeded {
+            self.store.delete(&ObjectKey::pending(&record.id)).await?;
+        }
+        // Otherwise a worker may be writing still: the mark goes later, with what was written.
         self.queue.forget(record.id).await?;
         Ok(())
     }
@@ -169,13 +173,13 @@ impl Ledger {
     pub(super) async fn erase(&self, record: &Record) -> Result<()> {
         self.withdraw(record).await?;
         self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
-        if record.tenant == Tenant::default_tenant() {
-            self.unpublish(record).await?;
+        if let Some(Manifest { ending: Ending::Succeeded { results }, .. }) = self.manifest(record).await? {
+            self.unpublish(record, &results).await?;
         }
         self.store.delete_prefix(Bucket::Output, &record.work().prefix()).await?;
         failpoint::reach("delete.midway");
         self.store.delete(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
-        self.drop_kept(&record.tenant, &record.options.separation(&record.song)).await?;
+        self.forget_kept(record).await?;
         self.release_song(&record.tenant, &record.song).await?;
         self.store.delete(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
         self.store.delete(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
@@ -185,13 +189,12 @@ impl Ledger {
 
     /// Takes this job's results from where the older contract finds them. Where another job has the same stem of
     /// the song, that one is found there from now on: a length says nothing of whose a file of constant bit rate is.
-    async fn unpublish(&self, record: &Record) -> Result<()> {
-        let Some(Manifest { ending: Ending::Succeeded { results }, .. }) = self.manifest(record).await?
-        else {
+    async fn unpublish(&self, record: &Record, results: &[ResultFile]) -> Result<()> {
+        if record.tenant != Tenant::default_tenant() {
             return Ok(());
-        };
+        }
         let others = self.published_jobs(&record.tenant, &record.song).await?;
-        for result in &results {
+        for result in results {
             let key = ObjectKey::published(&record.song, &result.stem);
             if self.store.head(&key).await?.is_none() {
                 continue;
@@ -208,66 +211,5 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-
-    /// Forgets everything: all jobs stop, all songs and results go. Durable before anything is removed, so that
-    /// nothing comes back.
-    pub async fn reset(&self) -> Result<Epoch> {
-        let mut epoch = Epoch(self.restore_epoch().await?.0 + 1);
-        // By the store's own clock, which may differ from this machine's.
-        let began = loop {
-            match self.store.put(&ObjectKey::epoch(epoch), Bytes::new(), Write::Once).await? {
-                Written::Stored(meta) => break meta.modified,
-                Written::Exists => epoch.0 += 1,
-            }
-        };
-        failpoint::reach("reset.durable");
-        let epoch = self.queue.reset(epoch).await?;
-        for bucket in [Bucket::Queue, Bucket::Output] {
-            self.remove_older(bucket, began, epoch).await?;
-        }
-        Ok(epoch)
-    }
-
-    /// Removes everything of jobs before `epoch`, all but the marks of those that workers may still be writing for:
-    /// sweeps remove these later, with what was written. What has no job in its name goes if it was written until
-    /// `began`.
-    async fn remove_older(&self, bucket: Bucket, began: SystemTime, epoch: Epoch) -> Result<()> {
-        let mut objects = self.walk(bucket, "");
-        while let Some((key, _)) = objects.try_next().await? {
-            let stays = [EPOCHS, PENDING].iter().any(|prefix| key.path().starts_with(prefix));
-            if bucket == Bucket::Queue && stays {
-                continue;
-            }
-            let goes = match self.epoch_of(&key).await? {
-                Some(made) => made < epoch,
-                // Looked at again at the last moment: the same song may have come in again since.
-                None => self.store.head(&key).await?.is_some_and(|meta| meta.modified <= began),
-            };
-            if goes {
-                self.store.delete(&key).await?;
-                failpoint::reach("reset.midway");
-            }
-        }
-        Ok(())
-    }
-
-    /// The reset after which what an object belongs to was made, as far as its name or content tells: times of an
-    /// object store are whole seconds, in which much can be accepted. A song belongs to the last job that needs it.
-    async fn epoch_of(&self, key: &ObjectKey) -> Result<Option<Epoch>> {
-        if let Some(job) = key.job_id() {
-            return Ok(Some(job.epoch()));
-        }
-        if key.bucket() == Bucket::Queue && key.path().starts_with(IDENTITIES) {
-            return Ok(self.read::<Record>(key).await?.map(|record| record.id.epoch()));
-        }
-        let Some((tenant, song)) = key.of_song() else { return Ok(None) };
-        let uses = self.keys(Bucket::Queue, &ObjectKey::uses_of(&tenant, &song)).await?;
-        let last = uses.iter().filter_map(ObjectKey::job_id).map(|job| job.epoch()).max();
-        match key.bucket() {
-            // What the older contract finds is of the present epoch only if a job of it has succeeded.
-            Bucket::Output if self.published_jobs(&tenant, &song).await?.is_empty() => Ok(None),
-            Bucket::Queue | Bucket::Output => Ok(last),
-        }
     }
 }

@@ -44,25 +44,48 @@ impl Ledger {
         ObjectKey::kept_source(&record.tenant, &record.options.separation(&record.song), job, source)
     }
 
-    /// Lets others know of sources whose bytes are in the store.
-    pub async fn keep(&self, record: &Record, sources: Vec<StemName>, song: (u64, u32)) -> Result<()> {
+    /// Says, before anything of it is stored, until when the sources that a job leaves are kept, in seconds since
+    /// 1970: what is half stored goes then too.
+    pub async fn begin_keeping(&self, record: &Record) -> Result<u64> {
+        let until_s = now_ms() / 1000 + self.keep.sources.as_secs();
         let separation = record.options.separation(&record.song);
-        let kept = Kept {
-            v: Kept::VERSION,
-            job: record.id,
-            sources,
-            song_rate_hz: song.1,
-            song_frames: song.0,
-            until_s: now_ms() / 1000 + self.keep.sources.as_secs(),
-        };
-        // The mark first: what has a record is never forgotten.
-        self.mark(&ObjectKey::kept_until(kept.until_s, &record.tenant, &separation)).await?;
-        self.write(&ObjectKey::kept(&record.tenant, &separation), &kept, Write::Replace).await?;
+        self.mark(&ObjectKey::kept_until(until_s, &record.tenant, &separation)).await?;
+        Ok(until_s)
+    }
+
+    /// Lets others know of sources whose bytes are in the store. Those of earlier jobs go.
+    pub async fn keep(&self, record: &Record, kept: &Kept) -> Result<()> {
+        let separation = record.options.separation(&record.song);
+        self.write(&ObjectKey::kept(&record.tenant, &separation), kept, Write::Replace).await?;
         if self.record(&record.id).await?.is_none() {
             // Deleted meanwhile, with what was kept until then.
-            self.drop_kept(&record.tenant, &separation).await?;
+            return self.forget_kept(record).await;
+        }
+        for key in self.keys(Bucket::Output, &ObjectKey::kept_of(&record.tenant, &separation)).await? {
+            if key.job_id().is_some_and(|job| job != record.id) {
+                self.store.delete(&key).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Removes what a job has left of its sources: they are made again when they are needed.
+    pub async fn forget_kept(&self, record: &Record) -> Result<()> {
+        let separation = record.options.separation(&record.song);
+        if self.kept_at(&record.tenant, &separation).await?.is_some_and(|kept| kept.job == record.id) {
+            self.store.delete(&ObjectKey::kept(&record.tenant, &separation)).await?;
+        }
+        for key in self.keys(Bucket::Output, &ObjectKey::kept_of(&record.tenant, &separation)).await? {
+            if key.job_id() == Some(record.id) {
+                self.store.delete(&key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of kept sources that turned out to be of no use, whoever left them.
+    pub async fn discard_kept(&self, record: &Record) -> Result<()> {
+        self.drop_kept(&record.tenant, &record.options.separation(&record.song)).await
     }
 
     /// What is kept of the separation that a job needs.

@@ -15,6 +15,7 @@ mod idempotency;
 mod kept;
 mod list;
 mod read;
+mod reset;
 mod sweep;
 mod walk;
 

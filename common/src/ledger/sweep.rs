@@ -6,6 +6,7 @@ use futures_util::TryStreamExt;
 
 use super::{Ledger, LedgerError, Result, now_ms};
 use crate::failpoint;
+use crate::ids::JobId;
 use crate::job::{Ending, Manifest, Record};
 use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, WORK};
 use crate::queue::{Room, Submitted};
@@ -134,13 +135,33 @@ impl Ledger {
         self.remove_old(Bucket::Queue, IDEMPOTENCY, self.keep.answers).await?;
         let gone = (self.keep.results * 4).max(std::time::Duration::from_hours(24));
         self.remove_old(Bucket::Queue, GONE, gone).await?;
-        // No job that is older has anything to do: what lies there was written late.
-        self.remove_old(Bucket::Queue, WORK, self.keep.results).await?;
+        self.sweep_work().await?;
         // Of start-ups that were killed.
         for bucket in [Bucket::Queue, Bucket::Output] {
             self.remove_old(bucket, PROBE, self.keep.uploads).await?;
         }
         Ok(swept)
+    }
+
+    /// Removes intermediates of jobs that have ended or are gone: a worker that stood still wrote them too late.
+    async fn sweep_work(&self) -> Result<()> {
+        let mut looked_at: Option<(JobId, bool)> = None;
+        let mut objects = self.walk(Bucket::Queue, WORK);
+        while let Some((key, meta)) = objects.try_next().await? {
+            let Some(job) = key.job_id().filter(|_| age(meta.modified) > self.keep.late) else { continue };
+            let is_over = match looked_at {
+                Some((last, is_over)) if last == job => is_over,
+                _ => match self.record(&job).await? {
+                    Some(record) => self.manifest(&record).await?.is_some(),
+                    None => true,
+                },
+            };
+            looked_at = Some((job, is_over));
+            if is_over {
+                self.store.delete(&key).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what lies under `prefix` for longer than `keep`; gives how many.

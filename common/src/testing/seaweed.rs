@@ -85,8 +85,19 @@ impl Server {
     #[must_use]
     pub fn config(&self) -> S3Config {
         let keys = AccessKeys { access_key: ACCESS_KEY.into(), secret_key: self.secret_key.clone().into() };
-        let endpoint = Some(format!("http://127.0.0.1:{}", self.port));
-        S3Config { endpoint, keys: Some(keys), ..S3Config::default() }
+        S3Config { endpoint: Some(self.endpoint()), keys: Some(keys), ..S3Config::default() }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its keys: access, secret.
+    #[must_use]
+    pub fn keys(&self) -> (&'static str, &str) {
+        (ACCESS_KEY, &self.secret_key)
     }
 
     /// Waits until a store on it is prepared.

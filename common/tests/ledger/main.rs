@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::job::{Callback, Ending, Make, Options, Record, ResultFile, Title};
 use common::keys::{Bucket, ObjectKey};
-use common::ledger::{Keep, Ledger, NewWork};
+use common::ledger::{Keep, Kept, Ledger, NewWork};
 use common::queue::memory::MemoryQueue;
 use common::queue::{Claimant, Clock, Failure, Room, Rules, TaskKind, Token};
 use common::storage::{Store, Write};
@@ -190,7 +190,10 @@ async fn kept_sources_go_with_their_time_with_their_job_and_with_a_reset() {
         let bass = "bass".parse().unwrap();
         let key = Ledger::source_key(&record, &record.id, &bass);
         ledger.store().put(&key, Bytes::from_static(b"fLaC"), Write::Replace).await.unwrap();
-        ledger.keep(&record, vec![bass], (1, 44_100)).await.unwrap();
+        let until_s = ledger.begin_keeping(&record).await.unwrap();
+        let (v, job, sources) = (Kept::VERSION, record.id, vec![bass]);
+        let kept = Kept { v, job, sources, song_rate_hz: 44_100, song_frames: 1, until_s };
+        ledger.keep(&record, &kept).await.unwrap();
         record
     };
     let kept = async || {

@@ -223,7 +223,10 @@ fn options_that_cannot_be_met_are_refused_in_a_sentence() {
         (&["--format", "flac", "--bits", "32"], "FLAC files have 16 or 24 bits, not 32"),
         (&["--bits", "16"], "that option belongs to WAV and FLAC files"),
         (&["--format", "wav", "--bitrate", "320"], "that option belongs to MP3 files"),
-        (&["--bitrate", "321"], "cannot encode mp3: 321 kbit/s is none of the bit rates, which are 64, 80,"),
+        (
+            &["--bitrate", "321"],
+            "cannot encode mp3: 321 kbit/s is none of the bit rates, which are 64, 80, 96, 112, 128, 160, 192, 224, 256, 320",
+        ),
         (&["--rate", "22050"], "mp3 has no sample rate of 22050 hz"),
         (&["--overlap", "1"], "overlap is 1, 0 to 0.99 is possible"),
         (&["--max-seconds", "nan"], "--max-seconds has to be above 0"),

@@ -75,7 +75,13 @@ pub(super) async fn reset(
 ) -> Result<Json<Value>, Problem> {
     caller.must_operate()?;
     no_foreign_page(&headers)?;
-    let epoch = app.ledger.reset().await?;
+    let (epoch, began) = app.ledger.begin_reset().await?;
     tracing::warn!(epoch = epoch.0, "the service was reset");
+    let ledger = app.ledger.clone();
+    app.tasks.spawn(async move {
+        if let Err(error) = ledger.remove_before(epoch, began).await {
+            tracing::warn!(%error, "what was there before the reset is not removed to its end");
+        }
+    });
     Ok(Json(json!({ "epoch": epoch })))
 }

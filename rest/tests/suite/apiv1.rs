@@ -63,7 +63,9 @@ async fn removed_tracks_are_gone_and_the_same_upload_is_separated_again(place: P
     for track in ["drums", "base", "other", "vocals"] {
         server.get(&format!("/apiv1/remove/{hash}/{track}")).await.is(200);
     }
-    let left = server.all_paths().await;
+    // Marks stay until nobody can be writing for these jobs any more.
+    let mut left = server.all_paths().await;
+    left.retain(|path| !path.starts_with("pending/"));
     assert!(left.is_empty(), "{left:?}");
     server.separate(&body).await.is(200);
     assert_eq!(server.work().await, 1);

@@ -173,7 +173,9 @@ async fn a_deleted_job_takes_everything_along(place: Place) {
     assert!(!server.paths(Bucket::Queue, &hex(&song(1))).await.is_empty(), "the other job needs the song");
     server.get(&format!("/apiv1/track/{}/bass", hex(&song(1)))).await.is(200);
     server.call(Method::DELETE, &other, &[], Body::empty()).await.is(204);
-    let left = server.all_paths().await;
+    // Marks stay until nobody can be writing for these jobs any more.
+    let mut left = server.all_paths().await;
+    left.retain(|path| !path.starts_with("pending/"));
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -20,13 +20,14 @@ const MEMORY_BYTES: u64 = 2 << 30;
 /// goes on as usual. To be called first of all by every program that runs a worker.
 #[must_use]
 pub fn if_asked() -> Option<ExitCode> {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() != Some(COMMAND) {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_none_or(|first| first != COMMAND) {
         return None;
     }
     // The last line of standard error is the answer; the word of a decoder that panics is not.
     std::panic::set_hook(Box::new(|_| {}));
-    let answer = match args.next().map(|order| serde_json::from_str(&order)) {
+    let order = args.next().and_then(|order| order.into_string().ok());
+    let answer = match order.map(|order| serde_json::from_str(&order)) {
         Some(Ok(order)) => answer(order),
         _ => Answer::Broken("it is not known what is to be decoded".to_owned()),
     };
@@ -45,7 +46,7 @@ fn answer(order: Order) -> Answer {
 }
 
 fn work(order: Order) -> Result<Decoded, Failed> {
-    confine()?;
+    confine(order)?;
     let song = Arc::new(File::from(std::io::stdin().as_fd().try_clone_to_owned()?));
     let samples = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     let mut samples = BufWriter::with_capacity(1 << 18, samples);
@@ -63,12 +64,16 @@ fn work(order: Order) -> Result<Decoded, Failed> {
     Ok(decoded)
 }
 
-/// Ends with the worker, and has bounded memory.
-fn confine() -> std::io::Result<()> {
+/// Ends with the worker; memory, time and output are bounded.
+fn confine(order: Order) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
     setrlimit(Resource::As, limit(MEMORY_BYTES))?;
+    // Decoders are some hundred times as fast as the song.
+    setrlimit(Resource::Cpu, limit(60 + (order.max_seconds / 4.0) as u64))?;
+    let longest_bytes = order.max_seconds * f64::from(order.rate) * 8.0;
+    setrlimit(Resource::Fsize, limit(longest_bytes as u64 + (64 << 20)))?;
     setrlimit(Resource::Core, limit(0))?;
     Ok(())
 }

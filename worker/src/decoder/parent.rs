@@ -14,6 +14,8 @@ use crate::lease::Beat;
 use crate::settings::Settings;
 use crate::task::{Failed, temporary};
 
+/// Where the system looks for libraries.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
 /// How often the child is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Its last word is shorter.
@@ -34,12 +36,14 @@ pub(crate) fn decode(
     let child = Command::new(program)
         .args([COMMAND, &order])
         .env_clear()
+        // Where the libraries of a device may be, which the program asks for though the child does not.
+        .envs(std::env::var_os(LIBRARIES).map(|dirs| (LIBRARIES, dirs)))
         .stdin(Stdio::from(song.try_clone()?))
         .stdout(Stdio::from(samples.try_clone()?))
         .stderr(Stdio::from(answer.try_clone()?))
         .spawn()
         .map_err(|error| Failed::Transient(format!("the decoder cannot be started: {error}")))?;
-    let status = watch(child, &samples, beat, settings.decoder_hung_after)?;
+    let status = watch(Decoder(child), &samples, beat, settings.decoder_hung_after)?;
     let mut word = String::new();
     answer.seek(SeekFrom::Start(0))?;
     answer.take(MAX_ANSWER_BYTES).read_to_string(&mut word)?;
@@ -54,11 +58,26 @@ pub(crate) fn decode(
     }
 }
 
+/// The child; dropped, it is gone.
+struct Decoder(Child);
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Waits for the end of the child; ends it when the work is not wanted any more, or when it writes nothing for so long.
-fn watch(mut child: Child, samples: &File, beat: &Beat, hung_after: Duration) -> Result<ExitStatus, Failed> {
+fn watch(
+    mut decoder: Decoder,
+    samples: &File,
+    beat: &Beat,
+    hung_after: Duration,
+) -> Result<ExitStatus, Failed> {
     let (mut written, mut last) = (0, Instant::now());
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = decoder.0.try_wait()? {
             return Ok(status);
         }
         let now = samples.metadata()?.len();
@@ -69,8 +88,6 @@ fn watch(mut child: Child, samples: &File, beat: &Beat, hung_after: Duration) ->
         let hung = || Failed::Transient("the decoder hung on the song".to_owned());
         let why = beat.ended().map(Failed::Ended).or_else(|| (last.elapsed() > hung_after).then(hung));
         if let Some(why) = why {
-            child.kill()?;
-            child.wait()?;
             return Err(why);
         }
         std::thread::sleep(LOOK_EVERY);

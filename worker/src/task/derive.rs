@@ -11,7 +11,7 @@ use separation::{Decoded, Sources};
 
 use super::files::{Place, fetch};
 use super::plan::{add_tags, order, pulse};
-use super::results::publish;
+use super::results::{Origin, publish};
 use super::{Failed, Tools, blocking, plan};
 use crate::lease::Lease;
 
@@ -26,6 +26,21 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         return plan::perform(tools, lease, record).await;
     };
     let song = Decoded { rate: kept.song_rate_hz, frames: kept.song_frames as usize, damaged: 0 };
+    let (beat, temp_dir) = (lease.beat().clone(), tools.settings.temp_dir.clone());
+    let read = blocking(move || {
+        let read = Sources::read(files, song, temp_dir.as_deref(), beat.stop(), &mut |_| beat.tick());
+        read.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
+    });
+    let mut sources = match read.await {
+        Ok(sources) => sources,
+        Err(Failed::Permanent(why)) => {
+            // The song is not to blame.
+            tracing::warn!(job.id = %record.id, why, "the kept sources cannot be read");
+            tools.ledger.discard_kept(record).await?;
+            return plan::perform(tools, lease, record).await;
+        }
+        Err(error) => return Err(error),
+    };
     let names: Vec<String> = kept.sources.iter().map(StemName::to_string).collect();
     let mut order = order(record, &names, song.rate, false)?;
     add_tags(tools, lease, record, &mut order).await?;
@@ -33,16 +48,15 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     order.pulse = pulse(lease.beat());
     let beat = lease.beat().clone();
     let sealed = blocking(move || {
-        let work = || {
-            let temp_dir = order.temp_dir.as_deref();
-            let mut sources = Sources::read(files, song, temp_dir, beat.stop(), &mut |_| beat.tick())?;
-            let total = sources.frames();
-            separation::derive(&mut sources, &order, beat.stop(), &mut |done| beat.units(done, total))
-        };
-        work().map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
+        let total = sources.frames();
+        let sealed =
+            separation::derive(&mut sources, &order, beat.stop(), &mut |done| beat.units(done, total));
+        sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
     })
     .await?;
-    publish(tools, lease, record, &kept.sources, (kept.song_frames, kept.song_rate_hz), sealed).await
+    let engine = format!("{}-of-{}", tools.engines.fingerprint(), kept.job);
+    let origin = Origin { sources: kept.sources, song: (kept.song_frames, kept.song_rate_hz), engine };
+    publish(tools, lease, record, origin, sealed).await
 }
 
 /// The files of all kept sources; none where one is gone by now.

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::plan::{add_tags, engine, names_of, order, pulse};
-use super::results::publish;
+use super::results::{Origin, publish};
 use super::span::read;
 use super::{Failed, Tools, blocking};
 use crate::lease::Lease;
@@ -47,7 +47,8 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
     })
     .await?;
-    publish(tools, lease, record, &sources, decoded, sealed).await
+    let origin = Origin { sources, song: decoded, engine: tools.engines.fingerprint() };
+    publish(tools, lease, record, origin, sealed).await
 }
 
 /// Reads what a span stored as it comes. Blocks; for a thread that may.

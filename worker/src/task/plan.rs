@@ -13,7 +13,7 @@ use separation::{Pulse, Song, Target, Wanted};
 use serde::{Deserialize, Serialize};
 
 use super::files::Place;
-use super::results::publish;
+use super::results::{Origin, publish};
 use super::{Failed, Tools, blocking};
 use crate::engines::Loaded;
 use crate::lease::{Beat, Lease};
@@ -41,10 +41,20 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let beat = lease.beat();
     let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, beat, rate).await?;
     failpoint::reach("plan.decoded");
-    let keep = tools.ledger.keeps_sources();
-    let order = order(record, loaded.engine().sources(), song.rate(), keep)?;
+    let (engine, sources) = (loaded.engine(), loaded.engine().sources());
+    let mut order = order(record, sources, song.rate(), false)?;
+    let mut all = engine.spans(song.frames(), &order.request(), usize::MAX)?;
+    let keep = tools.ledger.keeps_sources() && {
+        let with_sources = self::order(record, sources, song.rate(), true)?;
+        let passes = engine.spans(song.frames(), &with_sources.request(), usize::MAX)?;
+        // Not where it would take networks that the results do not need.
+        let free = passes.len() == all.len();
+        if free {
+            (order, all) = (with_sources, passes);
+        }
+        free
+    };
     let request = order.request();
-    let all = loaded.engine().spans(song.frames(), &request, usize::MAX)?;
     let total: usize = all.iter().map(|span| span.count).sum();
     // A frame of a pass keeps two channels of each source.
     let frame_bytes = (all.len() * loaded.engine().sources().len() * 2 * size_of::<f32>()) as u64;
@@ -106,7 +116,8 @@ async fn whole(
         Ok(sealed)
     })
     .await?;
-    publish(tools, lease, record, &sources, decoded, sealed).await
+    let origin = Origin { sources, song: decoded, engine: tools.engines.fingerprint() };
+    publish(tools, lease, record, origin, sealed).await
 }
 
 /// Blocks that are encoded renew the lease too.

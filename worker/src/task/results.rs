@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::failpoint;
 use common::job::{Ending, Make, Record, ResultFile};
 use common::keys::ObjectKey;
-use common::ledger::Ledger;
+use common::ledger::{Kept, Ledger};
 use common::queue::{Outcome, State};
 use common::storage::{Write, Written};
 use common::{SongHash, StemName};
@@ -19,21 +19,31 @@ use super::files::{PIECE_BYTES, pieces};
 use super::{Failed, Tools, blocking};
 use crate::lease::{Ended, Lease, ended_by};
 
+/// Where results come from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// What the network separates, in its order.
+    pub(crate) sources: Vec<StemName>,
+    /// Samples per channel of the song, and its rate in Hz.
+    pub(crate) song: (u64, u32),
+    /// What the bytes depend on beside the job and its plan: the engine, or whose sources they are derived from.
+    pub(crate) engine: String,
+}
+
 /// Stores each result, makes it visible, and ends the job with all of them. What is left of `sealed` are the
-/// sources, in their order, of a song of so many frames at such a rate: they are kept for a while.
+/// sources: they are kept for a while.
 pub(crate) async fn publish(
     tools: &Arc<Tools>,
     lease: &Lease,
     record: &Record,
-    sources: &[StemName],
-    song: (u64, u32),
+    origin: Origin,
     sealed: Vec<Sealed>,
 ) -> Result<Outcome, Failed> {
     let mut results = Vec::new();
     let mut sealed = sealed.into_iter();
-    for stem in record.options.results(sources) {
+    for stem in record.options.results(&origin.sources) {
         let sealed = sealed.next().ok_or_else(|| Failed::Transient("a result is missing".to_owned()))?;
-        results.push(store(tools, lease, record, stem, sealed).await?);
+        results.push(store(tools, lease, record, &origin.engine, stem, sealed).await?);
     }
     // The last look before the job ends: a canceled or stolen task must not write its end.
     if let Some(ended) = lease.check().await? {
@@ -43,7 +53,7 @@ pub(crate) async fn publish(
     match manifest.ending.state() {
         State::Succeeded => {
             // The job has succeeded, whatever becomes of this.
-            if let Err(error) = keep(tools, lease, record, sources, song, sealed.collect()).await {
+            if let Err(error) = keep(tools, lease, record, origin, sealed.collect()).await {
                 tracing::warn!(job.id = %record.id, ?error, "the sources are not kept");
             }
             Ok(Outcome::Done)
@@ -58,27 +68,33 @@ async fn keep(
     tools: &Arc<Tools>,
     lease: &Lease,
     record: &Record,
-    sources: &[StemName],
-    song: (u64, u32),
+    origin: Origin,
     sealed: Vec<Sealed>,
 ) -> Result<(), Failed> {
     if sealed.is_empty() {
         return Ok(());
     }
-    for (source, sealed) in sources.iter().zip(sealed) {
+    let until_s = tools.ledger.begin_keeping(record).await?;
+    for (source, sealed) in origin.sources.iter().zip(sealed) {
+        if let Some(ended) = lease.check().await? {
+            return Err(Failed::Ended(ended));
+        }
         let file = blocking(move || Ok(sealed.into_file()?)).await?;
         let beat = lease.beat().clone();
         let body = pieces(file).inspect(move |_| beat.tick()).boxed();
         let key = Ledger::source_key(record, &record.id, source);
         tools.ledger.store().put_stream(&key, body, Write::Replace).await?;
     }
-    Ok(tools.ledger.keep(record, sources.to_vec(), song).await?)
+    let (song_frames, song_rate_hz) = origin.song;
+    let (v, job, sources) = (Kept::VERSION, record.id, origin.sources);
+    Ok(tools.ledger.keep(record, &Kept { v, job, sources, song_rate_hz, song_frames, until_s }).await?)
 }
 
 async fn store(
     tools: &Arc<Tools>,
     lease: &Lease,
     record: &Record,
+    engine: &str,
     stem: StemName,
     sealed: Sealed,
 ) -> Result<ResultFile, Failed> {
@@ -89,7 +105,7 @@ async fn store(
         Ok((file, size_bytes, sha256))
     })
     .await?;
-    let make = Make { plan: lease.claim().task.plan, engine: tools.engines.fingerprint() };
+    let make = Make { plan: lease.claim().task.plan, engine: engine.to_owned() };
     let extension = record.options.format.extension();
     let key = ObjectKey::result(&record.work(), &make, &stem, extension);
     let beat = lease.beat().clone();

@@ -48,6 +48,10 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     })
     .await?;
     tools.songs.put_back(record, rate, song).await;
+    // A worker that stood still for long would write for a job that has ended since.
+    if let Some(ended) = lease.check().await? {
+        return Err(Failed::Ended(ended));
+    }
     let key = ObjectKey::span(&record.id, claim.task.plan, claim.task.index);
     let beat = lease.beat().clone();
     // Each piece that goes out renews the lease.

@@ -1,14 +1,21 @@
 //! How jobs end.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use common::job::Ending;
+use common::job::{Ending, Make};
 use common::keys::Bucket;
+use common::ledger::{Keep, Ledger};
 use common::queue::State;
 use common::storage::Write;
 use common::{Epoch, JobId, ObjectKey};
 
 use crate::bench::{Bench, song};
+
+/// What a worker that died might have written with.
+fn make() -> Make {
+    Make { plan: 0, engine: "another".to_owned() }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_no_song_fails_once_with_a_sentence() {
@@ -126,4 +133,84 @@ async fn a_record_that_cannot_be_read_does_not_keep_others_from_being_found_agai
     assert!(matches!(bench.end_of(&record).await.ending, Ending::Succeeded { .. }));
     worker.stop().await;
     assert_eq!(bench.paths(Bucket::Queue, "jobs/").await.len(), 2, "what cannot be read is not removed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_song_accepted_after_a_reset_outlives_the_loss_of_the_queue() {
+    let mut bench = Bench::new().await;
+    bench.ledger.reset().await.unwrap();
+    // The queue knows of no reset any more, the store does.
+    bench.lose_the_queue();
+    let hash = bench.store_song(song(3000)).await;
+    let record = bench.submit(hash).await;
+    bench.ledger.sweep_pending().await.unwrap();
+    assert_eq!(bench.ledger.record(&record.id).await.unwrap(), Some(record.clone()));
+    let worker = bench.worker(None);
+    assert!(matches!(bench.end_of(&record).await.ending, Ending::Succeeded { .. }));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_slow_worker_writes_for_a_job_that_is_gone_goes_too() {
+    let bench = Bench::new().await;
+    let no_longer = Keep { late: Duration::ZERO, ..Keep::default() };
+    let later = Ledger::new(Arc::clone(bench.ledger.store()), bench.queue.clone(), no_longer);
+    for reset in [false, true] {
+        let hash = bench.store_song(song(3000 + usize::from(reset))).await;
+        let record = bench.submit(hash).await;
+        if reset {
+            bench.ledger.reset().await.unwrap();
+        } else {
+            bench.ledger.delete(&record).await.unwrap();
+        }
+        let store = bench.ledger.store();
+        let result = ObjectKey::result(&record.work(), &make(), &"bass".parse().unwrap(), "flac");
+        for key in [ObjectKey::span(&record.id, 0, 3), result] {
+            store.put(&key, "late".into(), Write::Once).await.unwrap();
+        }
+        bench.ledger.finish(&record, Ending::Succeeded { results: Vec::new() }).await.unwrap();
+        store.put(&ObjectKey::span(&record.id, 0, 4), "later".into(), Write::Once).await.unwrap();
+        later.sweep_pending().await.unwrap();
+        assert_eq!(bench.paths(Bucket::Output, "").await, [""; 0]);
+        assert_eq!(bench.paths(Bucket::Queue, "work/").await, [""; 0]);
+        assert_eq!(bench.paths(Bucket::Queue, "pending/").await, [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_span_that_is_written_after_the_end_goes_and_one_before_it_stays() {
+    let bench = Bench::new().await;
+    let no_longer = Keep { late: Duration::ZERO, ..Keep::default() };
+    let later = Ledger::new(Arc::clone(bench.ledger.store()), bench.queue.clone(), no_longer);
+    let record = bench.submit(bench.store_song(song(3000)).await).await;
+    let span = ObjectKey::span(&record.id, 0, 3);
+    bench.ledger.store().put(&span, "early".into(), Write::Once).await.unwrap();
+    later.sweep_expired().await.unwrap();
+    assert_eq!(bench.paths(Bucket::Queue, "work/").await, [span.path()]);
+    bench.ledger.finish(&record, Ending::Succeeded { results: Vec::new() }).await.unwrap();
+    bench.ledger.store().put(&span, "late".into(), Write::Once).await.unwrap();
+    later.sweep_expired().await.unwrap();
+    assert_eq!(bench.paths(Bucket::Queue, "work/").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_leaves_alone_what_new_jobs_write_meanwhile() {
+    let bench = Bench::new().await;
+    let old = bench.submit(bench.store_song(song(3000)).await).await;
+    // As if the reset had begun a moment ago, and has not removed anything yet.
+    let store = bench.ledger.store();
+    store.put(&ObjectKey::epoch(Epoch(1)), "".into(), Write::Once).await.unwrap();
+    bench.ledger.restore_epoch().await.unwrap();
+    let new = bench.submit(bench.store_song(song(3000)).await).await;
+    assert_ne!(new.id, old.id);
+    let written = ObjectKey::result(&new.work(), &make(), &"bass".parse().unwrap(), "flac");
+    store.put(&written, "new".into(), Write::Once).await.unwrap();
+    bench.ledger.remove_before(Epoch(1), SystemTime::now() + Duration::from_secs(1)).await.unwrap();
+    assert_eq!(bench.paths(Bucket::Output, "").await, [written.path()]);
+    assert_eq!(bench.paths(Bucket::Queue, "jobs/").await, [ObjectKey::job(&new.id).path()]);
+    assert_eq!(bench.paths(Bucket::Queue, "identity/").await.len(), 1);
+    let worker = bench.worker(None);
+    store.delete(&written).await.unwrap();
+    assert!(matches!(bench.end_of(&new).await.ending, Ending::Succeeded { .. }));
+    worker.stop().await;
 }

@@ -2,50 +2,20 @@
 
 use common::job::Ending;
 use common::keys::Bucket;
-use demucs::{Shifts, Stem};
-use separation::{ClipMode, Plan, Reading, Song, Stop, Target, Wanted};
 
 use crate::bench::{Bench, STEMS, small, song};
+use crate::reference::in_one_pass;
 
 /// The files that one engine makes of a song in one pass.
-fn in_one_pass(bench: &Bench, bytes: &[u8]) -> Vec<Vec<u8>> {
-    let engines = bench.engines();
-    let loaded = engines.get(&small(), &mut || ()).unwrap();
-    let engine = loaded.engine();
-    let reading = Reading { rate: engine.rate(), ..Reading::default() };
-    let stop = Stop::default();
-    let song = Song::read(Box::new(std::io::Cursor::new(bytes.to_vec())), &reading, &stop).unwrap();
-    let wanted = |stem: Stem| Wanted {
-        tags: tags::Tags { title: Some(format!("({})", stem.name)), ..tags::Tags::default() },
-        stem,
-        target: Target::Unnamed,
-        kept: false,
-    };
-    let plan = Plan {
-        results: Stem::all(engine.sources()).into_iter().map(wanted).collect(),
-        shifts: Shifts::Off,
-        overlap: 0.25,
-        chunk_s: None,
-        format: audio::Format::Flac(audio::FlacDepth::Bits24),
-        rate: song.rate(),
-        clip: ClipMode::Common,
-        temp_dir: None,
-        threads: 1,
-        pulse: separation::Pulse::default(),
-    };
-    let sealed = separation::separate(engine, song, &plan, &stop, &mut |_| ()).unwrap();
-    let bytes = |sealed: separation::Sealed| {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut sealed.into_file().unwrap(), &mut bytes).unwrap();
-        bytes
-    };
-    sealed.into_iter().map(bytes).collect()
+fn one_pass(bench: &Bench, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let loaded = bench.engines().get(&small(), &mut || ()).unwrap();
+    in_one_pass(&loaded, bytes, audio::Format::Flac(audio::FlacDepth::Bits24), &[])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_two_and_five_workers_make_the_same_files_as_one_pass() {
     let bytes = song(6000);
-    let expected = in_one_pass(&Bench::new().await, &bytes);
+    let expected = one_pass(&Bench::new().await, &bytes);
     for (workers, span_segments) in [(1, None), (1, Some(1)), (2, Some(3)), (5, Some(2)), (1, Some(1000))] {
         let bench = Bench::new().await;
         let hash = bench.store_song(bytes.clone()).await;
@@ -71,7 +41,7 @@ async fn one_two_and_five_workers_make_the_same_files_as_one_pass() {
 async fn workers_that_die_and_stop_change_no_byte() {
     let bytes = song(9000);
     let bench = Bench::new().await;
-    let expected = in_one_pass(&bench, &bytes);
+    let expected = one_pass(&bench, &bytes);
     let hash = bench.store_song(bytes).await;
     let record = bench.submit(hash).await;
     for round in 0..8 {

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
 
 mod bench;
+mod chaos;
 mod decoder;
 mod derive;
 mod ends;
 mod identity;
+mod processes;
+mod reference;
