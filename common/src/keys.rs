@@ -13,6 +13,7 @@
 //! | queue | `gone/<tenant>/<songhash>` | a song whose results' time was over |
 //! | queue | `idempotency/<tenant>/<digest>.json` | the first answer to an idempotency key |
 //! | queue | `canceled/<job>`, `epoch/<n>` | cancellations and resets, durable before they are answered |
+//! | queue | `resetting/<n>` | a reset whose removals go on |
 //! | both | `probe/<uuid>` | written at start-up to see that the store keeps its promises |
 //! | queue | `work/<job>/<plan>/...` | what passes between plan, spans and merge |
 //! | queue | `kept-until/<hour>/<tenant>/<separationkey>` | when the kept sources of a separation go |
@@ -53,6 +54,8 @@ pub const IDENTITIES: &str = "identity/";
 pub const PENDING: &str = "pending/";
 /// Prefix of the resets.
 pub const EPOCHS: &str = "epoch/";
+/// Prefix of the marks of resets that go on.
+pub const RESETTING: &str = "resetting/";
 /// Prefix of uploads that were not accepted yet.
 pub const INCOMING: &str = "incoming/";
 /// Prefix of the marks of when results go.
@@ -278,6 +281,12 @@ impl ObjectKey {
     #[must_use]
     pub fn epoch(epoch: Epoch) -> Self {
         Self::queue(format!("{EPOCHS}{:010}", epoch.0))
+    }
+
+    /// The mark of a reset that goes on.
+    #[must_use]
+    pub fn resetting(epoch: Epoch) -> Self {
+        Self::queue(format!("{RESETTING}{:010}", epoch.0))
     }
 
     /// The plan of a job, `plan` counting its plans.

@@ -6,8 +6,9 @@
 use axum::http::HeaderMap;
 use common::Tenant;
 use common::job::{Callback, Options};
-use common::ledger::{Answer, Reserved};
+use common::ledger::{Answer, IN_FLIGHT, Reserved};
 use sha2::{Digest as _, Sha256};
+use tokio::task::JoinHandle;
 
 use crate::digest::hex;
 use crate::error::{Code, Problem};
@@ -21,6 +22,8 @@ pub(crate) struct Held {
     tenant: Tenant,
     digest: [u8; 32],
     armed: bool,
+    /// Says again and again that the request goes on: a server that dies says nothing.
+    renewal: Option<JoinHandle<()>>,
 }
 
 /// What a request with such a header is.
@@ -49,7 +52,9 @@ pub(crate) async fn begin(app: &App, tenant: &Tenant, headers: &HeaderMap) -> Re
     let (task_app, task_tenant) = (app.clone(), tenant.clone());
     let taken = app.tasks.spawn(async move {
         let reserved = task_app.ledger.reserve(&task_tenant, &digest).await?;
-        let held = Held { app: task_app, tenant: task_tenant, digest, armed: reserved == Reserved::Yours };
+        let armed = reserved == Reserved::Yours;
+        let renewal = armed.then(|| tokio::spawn(renew(task_app.clone(), task_tenant.clone(), digest)));
+        let held = Held { app: task_app, tenant: task_tenant, digest, armed, renewal };
         Ok::<_, Problem>((reserved, held))
     });
     let (reserved, held) = taken.await.map_err(|error| Problem::plain(Code::Internal).caused_by(error))??;
@@ -63,14 +68,32 @@ pub(crate) async fn begin(app: &App, tenant: &Tenant, headers: &HeaderMap) -> Re
 impl Held {
     /// Writes the answer down.
     pub(crate) async fn answered(mut self, answer: Answer) -> Result<(), Problem> {
+        if let Some(renewal) = self.renewal.take() {
+            // To its end: it must not write over the answer.
+            renewal.abort();
+            let _ = renewal.await;
+        }
         self.app.ledger.answered(&self.tenant, &self.digest, answer).await?;
         self.armed = false;
         Ok(())
     }
 }
 
+/// Renews the hold on a key until it is aborted.
+async fn renew(app: App, tenant: Tenant, digest: [u8; 32]) {
+    loop {
+        tokio::time::sleep(IN_FLIGHT / 3).await;
+        if let Err(error) = app.ledger.still_in_flight(&tenant, &digest).await {
+            tracing::warn!(%error, "the hold on an idempotency key is not renewed");
+        }
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
+        if let Some(renewal) = self.renewal.take() {
+            renewal.abort();
+        }
         let (true, Ok(runtime)) = (self.armed, tokio::runtime::Handle::try_current()) else { return };
         let (app, tenant, digest) = (self.app.clone(), self.tenant.clone(), self.digest);
         let task = async move {

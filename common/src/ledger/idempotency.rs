@@ -1,5 +1,7 @@
 //! First answers to idempotency keys, durable before they are given.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, Result, now_ms};
@@ -39,8 +41,9 @@ struct Entry {
     answer: Option<Answer>,
 }
 
-/// A request without an answer holds its key no longer than this: its server is gone.
-const IN_FLIGHT_MS: u64 = 2 * 3600 * 1000;
+/// A request that has no answer and does not say [`Ledger::still_in_flight`] holds its key no longer than this: its
+/// server is gone.
+pub const IN_FLIGHT: Duration = Duration::from_mins(1);
 
 impl Ledger {
     /// Takes an idempotency key, or tells what became of it. Two that find a key left over by a dead server may
@@ -58,10 +61,17 @@ impl Ledger {
                 Some(answer) if age_ms <= self.keep.answers.as_millis() as u64 => {
                     return Ok(Reserved::Answered(answer));
                 }
-                None if age_ms <= IN_FLIGHT_MS => return Ok(Reserved::InFlight),
+                None if age_ms <= IN_FLIGHT.as_millis() as u64 => return Ok(Reserved::InFlight),
                 _ => self.store.delete(&key).await?,
             }
         }
+    }
+
+    /// The request that was given a key goes on.
+    pub async fn still_in_flight(&self, tenant: &Tenant, digest: &[u8; 32]) -> Result<()> {
+        let entry = Entry { v: 1, since_ms: now_ms(), answer: None };
+        self.write(&ObjectKey::idempotency(tenant, digest), &entry, Write::Replace).await?;
+        Ok(())
     }
 
     /// Writes down the answer to a key that [`Ledger::reserve`] gave.

@@ -29,7 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use accept::{Accepted, NewWork, Refused};
-pub use idempotency::{Answer, Reserved};
+pub use idempotency::{Answer, IN_FLIGHT, Reserved};
 pub use kept::Kept;
 pub use list::Listed;
 

@@ -9,7 +9,7 @@ use super::{Ledger, LedgerError, Result};
 use crate::failpoint;
 use crate::ids::{Epoch, Tenant};
 use crate::job::Record;
-use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey, PENDING};
+use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey, PENDING, RESETTING};
 use crate::storage::{Write, Written};
 
 /// What decides whether an object outlives a reset.
@@ -41,6 +41,7 @@ impl Ledger {
                 Written::Exists => epoch.0 += 1,
             }
         };
+        self.mark(&ObjectKey::resetting(epoch)).await?;
         failpoint::reach("reset.durable");
         Ok((self.queue.reset(epoch).await?, began))
     }
@@ -51,6 +52,17 @@ impl Ledger {
         // Results first: what is left of them when this breaks off, the marks of when they go still lead to.
         for bucket in [Bucket::Output, Bucket::Queue] {
             self.remove_of(bucket, epoch, began).await?;
+        }
+        Ok(self.store.delete(&ObjectKey::resetting(epoch)).await?)
+    }
+
+    /// Ends resets that broke off.
+    pub(super) async fn sweep_resets(&self) -> Result<()> {
+        for mark in self.keys(Bucket::Queue, RESETTING).await? {
+            let Ok(epoch) = mark.path()[RESETTING.len()..].parse().map(Epoch) else { continue };
+            if let Some(began) = self.store.head(&ObjectKey::epoch(epoch)).await? {
+                self.remove_before(epoch, began.modified).await?;
+            }
         }
         Ok(())
     }
@@ -81,7 +93,7 @@ impl Ledger {
     async fn fate(&self, key: &ObjectKey, epoch: Epoch) -> Result<Fate> {
         // Sweeps remove the marks later, with what workers of the old epoch are still writing.
         if key.bucket() == Bucket::Queue
-            && [EPOCHS, PENDING].iter().any(|prefix| key.path().starts_with(prefix))
+            && [EPOCHS, PENDING, RESETTING].iter().any(|prefix| key.path().starts_with(prefix))
         {
             return Ok(Fate::Stays);
         }

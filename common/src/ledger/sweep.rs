@@ -130,6 +130,7 @@ impl Ledger {
             passed_by(&key, self.expire(&key).await)?;
             swept.expired += 1;
         }
+        self.sweep_resets().await?;
         self.sweep_kept().await?;
         swept.uploads = self.remove_old(Bucket::Queue, INCOMING, self.keep.uploads).await?;
         self.remove_old(Bucket::Queue, IDEMPOTENCY, self.keep.answers).await?;

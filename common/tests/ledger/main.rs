@@ -3,14 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod between;
+mod records;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use common::job::{Callback, Ending, Make, Options, Record, ResultFile, Title};
 use common::keys::{Bucket, ObjectKey};
-use common::ledger::{Keep, Kept, Ledger, NewWork};
+use common::ledger::{IN_FLIGHT, Keep, Kept, Ledger, NewWork, Reserved};
 use common::queue::memory::MemoryQueue;
 use common::queue::{Claimant, Clock, Failure, Room, Rules, TaskKind, Token};
 use common::storage::{Store, Write};
@@ -180,6 +181,22 @@ async fn work_that_the_queue_has_just_given_up_is_done_anew_for_who_asks_again()
     let other = submit(&bench.ledger, 0.25).await;
     assert_ne!(other.id, one.id);
     assert!(matches!(bench.ledger.manifest(&one).await.unwrap().unwrap().ending, Ending::Failed { .. }));
+}
+
+#[tokio::test]
+async fn a_key_of_a_dead_server_is_free_after_a_minute_and_one_in_use_is_not() {
+    let bench = Bench::new(Keep::default()).await;
+    let (tenant, digest) = (Tenant::default_tenant(), [9; 32]);
+    let reserve = async || bench.ledger.reserve(&tenant, &digest).await.unwrap();
+    assert_eq!(reserve().await, Reserved::Yours);
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let old = format!(r#"{{"v":1,"since_ms":{},"answer":null}}"#, now_ms - IN_FLIGHT.as_millis() - 1);
+    let key = ObjectKey::idempotency(&tenant, &digest);
+    bench.store.put(&key, Bytes::from(old.clone()), Write::Replace).await.unwrap();
+    bench.ledger.still_in_flight(&tenant, &digest).await.unwrap();
+    assert_eq!(reserve().await, Reserved::InFlight);
+    bench.store.put(&key, Bytes::from(old), Write::Replace).await.unwrap();
+    assert_eq!(reserve().await, Reserved::Yours);
 }
 
 #[tokio::test]

@@ -133,17 +133,25 @@ pub(crate) async fn nothing_is_left_over(book: &Book, site: &Site, ledger: &Ledg
             book.violation(format!("left in the store: {path}"));
         }
     }
-    let mut owned = BTreeSet::new();
+    let (mut owned, mut alive) = (BTreeSet::new(), BTreeSet::new());
     let pages = book.pages().clone();
     for (job, page) in pages {
         if page.fate == Fate::Left
             && let Some(record) = ledger.record(&job).await.unwrap()
         {
             owned.extend(results_of(ledger, &record).await);
+            alive.insert(job);
+            owned.extend(ledger.kept(&record).await.unwrap().map(|_| {
+                let separation = record.options.separation(&record.song);
+                common::ObjectKey::kept(&record.tenant, &separation).path().to_owned()
+            }));
         }
     }
     for path in paths(store, Bucket::Output, "").await {
-        if !owned.contains(&path) {
+        // Sources that a job left, all of them or those that were stored before its worker died.
+        let job = common::ObjectKey::listed(Bucket::Output, path.clone()).job_id();
+        let kept = path.starts_with("kept/") && job.is_some_and(|job| alive.contains(&job));
+        if !kept && !owned.contains(&path) {
             book.violation(format!("nobody's result: {path}"));
         }
     }
