@@ -6,6 +6,7 @@
 //! | queue | `<songhash>.mp3`, other tenants `songs/<tenant>/<songhash>` | a song as it was uploaded |
 //! | queue | `jobs/<job>.json` | the record of an accepted job; never changes |
 //! | queue | `pending/<job>` | the record of a job without a manifest: what a sweep submits again, or cleans up after |
+//! | queue | `untold/<job>` | a job whose caller is to be told of its end |
 //! | queue | `identity/<tenant>/<jobkey>/<n>` | the n-th job that does this work; the last one counts |
 //! | queue | `uses/<tenant>/<songhash>/<job>` | a job that needs a song |
 //! | queue | `expiry/<hour>/<job>` | when a job's results go, by hours since 1970 |
@@ -48,6 +49,8 @@ pub struct ObjectKey {
     path: String,
 }
 
+/// Prefix of the marks of jobs whose caller is to be told of their end.
+pub const UNTOLD: &str = "untold/";
 /// Prefix of all identities.
 pub const IDENTITIES: &str = "identity/";
 /// Prefix of pending jobs, the only one that a sweep lists.
@@ -116,7 +119,7 @@ impl ObjectKey {
         let mut parts = self.path.split('/');
         let job = match parts.next()? {
             "jobs" => parts.next()?.strip_suffix(".json")?,
-            "pending" | "canceled" | "work" => parts.next()?,
+            "pending" | "untold" | "canceled" | "work" => parts.next()?,
             "expiry" => parts.nth(1)?,
             "uses" | "results" | "kept" => parts.nth(2)?,
             "tenants" => return self.as_job_of_tenant(),
@@ -181,6 +184,12 @@ impl ObjectKey {
     #[must_use]
     pub fn identities_of(tenant: &Tenant, key: &JobKey) -> String {
         format!("{IDENTITIES}{tenant}/{key}/")
+    }
+
+    /// The mark of a job whose caller is to be told of its end.
+    #[must_use]
+    pub fn untold(job: &JobId) -> Self {
+        Self::queue(format!("{UNTOLD}{job}"))
     }
 
     /// The mark of a job that needs a song.
@@ -399,6 +408,7 @@ mod tests {
             ObjectKey::job(&job),
             ObjectKey::pending(&job),
             ObjectKey::canceled(&job),
+            ObjectKey::untold(&job),
             ObjectKey::span(&job, 1, 2),
             ObjectKey::expiry(7200, &job),
             ObjectKey::song_use(&tenant, &song, &job),

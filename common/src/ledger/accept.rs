@@ -164,6 +164,7 @@ impl Ledger {
         for key in [
             ObjectKey::identity(&record.tenant, &record.key, number),
             ObjectKey::pending(&record.id),
+            ObjectKey::untold(&record.id),
             ObjectKey::job(&record.id),
             ObjectKey::song_use(&record.tenant, &record.song, &record.id),
             ObjectKey::expiry(record.expires_s, &record.id),
@@ -184,6 +185,9 @@ impl Ledger {
         self.write(&ObjectKey::job(&record.id), record, Write::Replace).await?;
         failpoint::reach("accept.record_written");
         self.mark(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
+        if record.callback.is_some() {
+            self.mark(&ObjectKey::untold(&record.id)).await?;
+        }
         // With the record in it, so that what a slow worker writes is found when the record is gone.
         self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
         failpoint::reach("accept.marked");

@@ -74,10 +74,7 @@ impl Ledger {
                 published?;
                 self.remove_surplus(record, results).await?;
                 self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
-                // Where someone wants to be told of the end, the mark goes when that has happened.
-                if record.callback.is_none() {
-                    self.store.delete(&ObjectKey::pending(&record.id)).await?;
-                }
+                self.store.delete(&ObjectKey::pending(&record.id)).await?;
             }
             // The mark stays for a while: what a slow worker writes late is swept with it.
             Ending::Failed { .. } | Ending::Canceled => self.remove_traces(record).await?,
@@ -87,16 +84,7 @@ impl Ledger {
 
     /// The caller was told of the end, or never will be: a queue that is lost from now on loses nothing of the job.
     pub async fn told(&self, record: &Record) -> Result<()> {
-        let mark = ObjectKey::pending(&record.id);
-        match self.manifest(record).await?.map(|manifest| manifest.ending) {
-            Some(Ending::Succeeded { .. }) => self.store.delete(&mark).await?,
-            // This one stays for a while, with nobody to be told in it.
-            Some(_) if self.record(&record.id).await?.is_some() => {
-                self.write(&mark, &Record { callback: None, ..record.clone() }, Write::Replace).await?;
-            }
-            _ => {}
-        }
-        Ok(())
+        Ok(self.store.delete(&ObjectKey::untold(&record.id)).await?)
     }
 
     /// Removes what a job that did not succeed has written, all but its manifest.
@@ -184,6 +172,7 @@ impl Ledger {
         self.store.delete(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
         self.store.delete(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
         self.store.delete(&ObjectKey::canceled(&record.id)).await?;
+        self.store.delete(&ObjectKey::untold(&record.id)).await?;
         Ok(self.store.delete(&ObjectKey::job(&record.id)).await?)
     }
 

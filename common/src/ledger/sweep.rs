@@ -7,8 +7,8 @@ use futures_util::TryStreamExt;
 use super::{Ledger, LedgerError, Result, now_ms};
 use crate::failpoint;
 use crate::ids::JobId;
-use crate::job::{Ending, Manifest, Record};
-use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, WORK};
+use crate::job::{Ending, Record};
+use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, UNTOLD, WORK};
 use crate::queue::{Room, Submitted};
 
 /// How long after its end a caller is told of a job.
@@ -38,6 +38,7 @@ impl Ledger {
             passed_by(&key, self.sweep_one(&key, age(meta.modified), &mut swept).await)?;
             failpoint::reach("sweep.midway");
         }
+        self.sweep_untold(&mut swept).await?;
         Ok(swept)
     }
 
@@ -63,31 +64,19 @@ impl Ledger {
             Some(manifest) => Some(manifest),
             None => self.settle(&record).await?,
         };
-        let Some(manifest) = manifest else {
-            swept.submitted += self.submit_again(&record).await?;
-            return Ok(());
-        };
-        let untold = self.is_untold(&record, &manifest, pending).await?;
-        if untold && self.queue.status(id).await?.is_none() {
-            // The queue has forgotten whom to tell. Whoever takes the job finds that it has ended, and says so.
-            swept.submitted += self.submit_again(&record).await?;
-            return Ok(());
-        }
-        match manifest.ending {
-            // It is clean already: only the mark is left.
-            Ending::Succeeded { .. } if untold => {}
-            Ending::Succeeded { .. } => {
-                self.finish(&record, manifest.ending).await?;
-                self.store.delete(pending).await?;
+        match manifest.map(|manifest| manifest.ending) {
+            Some(Ending::Succeeded { results }) => {
+                self.finish(&record, Ending::Succeeded { results }).await?;
                 swept.settled += 1;
             }
-            Ending::Failed { .. } | Ending::Canceled => {
+            Some(Ending::Failed { .. } | Ending::Canceled) => {
                 self.remove_traces(&record).await?;
-                if age > self.keep.late && !untold {
+                if age > self.keep.late {
                     self.store.delete(pending).await?;
                 }
                 swept.settled += 1;
             }
+            None => swept.submitted += self.submit_again(&record).await?,
         }
         Ok(())
     }
@@ -97,13 +86,29 @@ impl Ledger {
         Ok(u64::from(self.queue.submit(&record.to_queue(), everyone).await? == Submitted::Accepted))
     }
 
-    /// Whether someone is still to be told of an end: [`Ledger::told`] takes the caller out of the mark.
-    async fn is_untold(&self, record: &Record, manifest: &Manifest, pending: &ObjectKey) -> Result<bool> {
-        let ended_ms = now_ms().saturating_sub(manifest.completed_ms);
-        if record.callback.is_none() || ended_ms > TELL_FOR.as_millis() as u64 {
-            return Ok(false);
+    /// Submits jobs again that have ended and whose caller the queue has forgotten: whoever takes one finds that it
+    /// has ended and says so, and the caller is told.
+    async fn sweep_untold(&self, swept: &mut Swept) -> Result<()> {
+        let mut marks = self.walk(Bucket::Queue, UNTOLD);
+        while let Some((mark, _)) = marks.try_next().await? {
+            passed_by(&mark, self.sweep_untold_one(&mark, swept).await)?;
         }
-        Ok(self.read::<Record>(pending).await?.is_none_or(|mark| mark.callback.is_some()))
+        Ok(())
+    }
+
+    async fn sweep_untold_one(&self, mark: &ObjectKey, swept: &mut Swept) -> Result<()> {
+        let Some(id) = mark.job_id() else { return Ok(()) };
+        if self.queue.status(id).await?.is_some() {
+            return Ok(());
+        }
+        let Some(record) = self.record(&id).await? else { return Ok(self.store.delete(mark).await?) };
+        // One that has not ended is pending.
+        let Some(manifest) = self.manifest(&record).await? else { return Ok(()) };
+        if now_ms().saturating_sub(manifest.completed_ms) > TELL_FOR.as_millis() as u64 {
+            return Ok(self.store.delete(mark).await?);
+        }
+        swept.submitted += self.submit_again(&record).await?;
+        Ok(())
     }
 
     /// Removes the job of an expiry mark.

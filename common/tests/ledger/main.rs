@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use common::job::{Callback, Ending, Make, Options, Record, ResultFile, Title};
+use common::job::{Callback, Ending, Make, Manifest, Options, Record, ResultFile, Title};
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::{IN_FLIGHT, Keep, Kept, Ledger, NewWork, Reserved};
 use common::queue::memory::MemoryQueue;
@@ -152,21 +152,40 @@ async fn a_song_that_is_asked_for_while_its_last_job_is_deleted_stays() {
 async fn a_caller_is_told_though_the_queue_was_lost_after_the_end() {
     let callback = || Some(Callback { url: "http://localhost/".to_owned(), data: None });
     for ending in [Ending::Canceled, Ending::Succeeded { results: Vec::new() }] {
-        let bench = Bench::new(Keep { late: Duration::ZERO, ..Keep::default() }).await;
+        let keep = Keep { late: Duration::ZERO, ..Keep::default() };
+        let bench = Bench::new(keep).await;
         let record = submit_for(&bench.ledger, 0.25, callback()).await;
         bench.ledger.finish(&record, ending).await.unwrap();
         let queue = Arc::new(MemoryQueue::new(Rules::default(), Clock::Own));
-        let ledger = Ledger::new(
-            Arc::new(bench.store.clone()),
-            queue,
-            Keep { late: Duration::ZERO, ..Keep::default() },
-        );
+        let ledger = Ledger::new(Arc::new(bench.store.clone()), queue, keep);
         assert_eq!(ledger.sweep_pending().await.unwrap().submitted, 1);
         assert_eq!(ledger.sweep_pending().await.unwrap().submitted, 0, "it is in the queue by now");
         ledger.told(&record).await.unwrap();
-        ledger.sweep_pending().await.unwrap();
-        assert!(bench.store.head(&ObjectKey::pending(&record.id)).await.unwrap().is_none());
+        let queue = Arc::new(MemoryQueue::new(Rules::default(), Clock::Own));
+        let ledger = Ledger::new(Arc::new(bench.store.clone()), queue, keep);
+        assert_eq!(ledger.sweep_pending().await.unwrap().submitted, 0, "the caller was told");
     }
+}
+
+#[tokio::test]
+async fn tracks_of_a_job_whose_worker_died_after_its_end_are_published() {
+    let bench = Bench::new(Keep::default()).await;
+    let callback = Some(Callback { url: "http://localhost/".to_owned(), data: None });
+    let record = submit_for(&bench.ledger, 0.25, callback).await;
+    let results = vec![store_bass(&bench.ledger, &record, "one").await];
+    let manifest = Manifest {
+        v: 1,
+        job: record.id,
+        ending: Ending::Succeeded { results },
+        started_ms: 1,
+        completed_ms: 2,
+    };
+    let (key, text) = (ObjectKey::manifest(&record.work()), serde_json::to_vec(&manifest).unwrap());
+    bench.store.put(&key, Bytes::from(text), Write::Once).await.unwrap();
+    bench.ledger.sweep_pending().await.unwrap();
+    let track = ObjectKey::published(&SONG, &"bass".parse().unwrap());
+    assert!(bench.store.head(&track).await.unwrap().is_some());
+    assert!(bench.store.head(&ObjectKey::pending(&record.id)).await.unwrap().is_none());
 }
 
 #[tokio::test]
