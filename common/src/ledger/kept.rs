@@ -99,7 +99,7 @@ impl Ledger {
             Err(LedgerError::Record { .. }) => return Ok(None),
             kept => kept?,
         };
-        let epoch = self.queue.epoch().await?;
+        let epoch = self.epoch().await?;
         Ok(kept.filter(|kept| {
             kept.v == Kept::VERSION && kept.until_s > now_ms() / 1000 && kept.job.epoch() >= epoch
         }))

@@ -76,6 +76,17 @@ fn results_within_full_scale_are_left_as_they_are() {
 }
 
 #[test]
+fn results_that_wait_are_read_back_sample_by_sample() {
+    let place = Place::new(Network::Tiny);
+    // They are read back in blocks of 65,536 frames.
+    let song: Block = music(8_000, 140_003).iter().map(|c| c.iter().map(|s| 0.2 * s).collect()).collect();
+    write_wav(&place.path("song.wav"), &song, 8_000);
+    let (_, raw) = separate(&place, "none");
+    let (_, stems) = separate(&place, "common");
+    assert!(stems == raw);
+}
+
+#[test]
 fn results_that_have_no_room_to_wait_are_refused_before_anything_is_separated() {
     let place = Place::new(Network::Tiny);
     let song = place.path("long.wav");
