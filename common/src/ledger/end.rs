@@ -17,7 +17,7 @@ impl Ledger {
         let written = self.write(&key, result, Write::Once).await?;
         failpoint::reach("result.committed");
         match written {
-            Written::Stored(_) => Ok(result.clone()),
+            Written::Stored => Ok(result.clone()),
             Written::Exists => Ok(self.read(&key).await?.unwrap_or_else(|| result.clone())),
         }
     }
@@ -34,7 +34,7 @@ impl Ledger {
             completed_ms: now_ms(),
         };
         let manifest = match self.write(&key, &manifest, Write::Once).await? {
-            Written::Stored(_) => manifest,
+            Written::Stored => manifest,
             Written::Exists => self.read(&key).await?.unwrap_or(manifest),
         };
         failpoint::reach("finish.manifest_written");

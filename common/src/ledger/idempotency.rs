@@ -52,7 +52,7 @@ impl Ledger {
         let key = ObjectKey::idempotency(tenant, digest);
         loop {
             let entry = Entry { v: 1, since_ms: now_ms(), answer: None };
-            if let Written::Stored(_) = self.write(&key, &entry, Write::Once).await? {
+            if self.write(&key, &entry, Write::Once).await? == Written::Stored {
                 return Ok(Reserved::Yours);
             }
             let Some(entry) = self.read::<Entry>(&key).await? else { continue };

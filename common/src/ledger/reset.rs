@@ -34,15 +34,14 @@ impl Ledger {
     /// the rest, which may take long.
     pub async fn begin_reset(&self) -> Result<(Epoch, SystemTime)> {
         let mut epoch = Epoch(self.restore_epoch().await?.0 + 1);
-        // By the store's own clock, which may differ from this machine's.
-        let began = loop {
-            match self.store.put(&ObjectKey::epoch(epoch), Bytes::new(), Write::Once).await? {
-                Written::Stored(meta) => break meta.modified,
-                Written::Exists => epoch.0 += 1,
-            }
-        };
+        while self.store.put(&ObjectKey::epoch(epoch), Bytes::new(), Write::Once).await? == Written::Exists {
+            epoch.0 += 1;
+        }
         self.mark(&ObjectKey::resetting(epoch)).await?;
         failpoint::reach("reset.durable");
+        // By the store's own clock, which may differ from this machine's.
+        let began = self.store.head(&ObjectKey::epoch(epoch)).await?;
+        let began = began.map_or_else(SystemTime::now, |meta| meta.modified);
         Ok((self.queue.reset(epoch).await?, began))
     }
 

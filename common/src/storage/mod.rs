@@ -14,7 +14,7 @@
 //! let store = Folder::new(&root);
 //! store.prepare().await?;
 //! let key = ObjectKey::epoch(Epoch(1));
-//! assert!(matches!(store.put(&key, Bytes::new(), Write::Once).await?, Written::Stored(_)));
+//! assert_eq!(store.put(&key, Bytes::new(), Write::Once).await?, Written::Stored);
 //! assert_eq!(store.put(&key, Bytes::new(), Write::Once).await?, Written::Exists);
 //! # std::fs::remove_dir_all(root)?;
 //! # Ok(())
@@ -96,11 +96,11 @@ pub enum Write {
     Once,
 }
 
-/// What became of a write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What became of a write. Answers of S3 to writes do not say when: who wants to know asks [`Store::head`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// The object is there now.
-    Stored(Meta),
+    Stored,
     /// There was one already ([`Write::Once`]); it is as it was. It may be this very write: when an answer is
     /// lost, the repeated request is refused. Who must know reads it back.
     Exists,

@@ -69,21 +69,14 @@ fn whole_seconds(meta: Meta) -> Meta {
     Meta { modified, ..meta }
 }
 
-fn written(written: Written) -> Written {
-    match written {
-        Written::Stored(meta) => Written::Stored(whole_seconds(meta)),
-        Written::Exists => Written::Exists,
-    }
-}
-
 #[async_trait::async_trait]
 impl Store for Between {
     async fn put(&self, key: &ObjectKey, body: Bytes, write: Write) -> Result<Written> {
-        self.folder.put(key, body, write).await.map(written)
+        self.folder.put(key, body, write).await
     }
 
     async fn put_stream(&self, key: &ObjectKey, body: ByteStream, write: Write) -> Result<Written> {
-        self.folder.put_stream(key, body, write).await.map(written)
+        self.folder.put_stream(key, body, write).await
     }
 
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Object> {
@@ -107,7 +100,7 @@ impl Store for Between {
     }
 
     async fn copy(&self, from: &ObjectKey, to: &ObjectKey, write: Write) -> Result<Written> {
-        self.folder.copy(from, to, write).await.map(written)
+        self.folder.copy(from, to, write).await
     }
 
     async fn sign(

@@ -74,7 +74,7 @@ pub(super) async fn put(
     let mut source = RawSource::new(body);
     let received = receive(&app, Uuid::new_v4(), &mut source, limits.upload_bytes).await?;
     match app.ledger.store().copy(received.incoming.key(), &key, Write::Once).await? {
-        Written::Stored(_) => Ok(StatusCode::NO_CONTENT),
+        Written::Stored => Ok(StatusCode::NO_CONTENT),
         Written::Exists => Err(Problem::plain(Code::UploadExists)),
     }
 }

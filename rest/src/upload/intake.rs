@@ -165,7 +165,7 @@ pub(crate) async fn receive(
             incoming.leave();
             Err(Problem::plain(Code::UploadExists))
         }
-        (Ok(facts), Ok(Written::Stored(_))) => Ok(Received { facts, incoming }),
+        (Ok(facts), Ok(Written::Stored)) => Ok(Received { facts, incoming }),
     }
 }
 

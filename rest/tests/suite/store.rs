@@ -41,8 +41,8 @@ impl MemoryStore {
         }
         let etag = format!("e{}", self.count.fetch_add(1, Ordering::SeqCst));
         let meta = Meta { size_bytes: body.len() as u64, etag, modified: SystemTime::now() };
-        objects.insert(key.clone(), (body, meta.clone()));
-        Written::Stored(meta)
+        objects.insert(key.clone(), (body, meta));
+        Written::Stored
     }
 }
 

@@ -18,12 +18,11 @@ pub(super) async fn round_trip(subject: Arc<Subject>) -> Result<()> {
         assert!(
             matches!(subject.store.get(&key, None).await, Err(StoreError::NotFound(missing)) if missing == key)
         );
-        let written = stored(subject.store.put(&key, body.clone(), Write::Replace).await?);
+        let written = stored(&subject, &key, subject.store.put(&key, body.clone(), Write::Replace)).await?;
         assert_eq!(written.size_bytes, 100_000);
         assert!(!written.etag.is_empty() && !written.etag.contains('"'), "{}", written.etag);
         let age = SystemTime::now().duration_since(written.modified).unwrap_or_default();
         assert!(age < Duration::from_mins(1), "{age:?}");
-        assert_eq!(subject.store.head(&key).await?, Some(written.clone()));
         let object = subject.store.get(&key, None).await?;
         assert_eq!((object.meta, object.range), (written, 0..100_000));
         assert_eq!(read(&*subject.store, &key, None).await?, body);
@@ -35,7 +34,10 @@ pub(super) async fn round_trip(subject: Arc<Subject>) -> Result<()> {
 
 pub(super) async fn empty_object(subject: Arc<Subject>) -> Result<()> {
     let key = Subject::key("empty_object", "mark");
-    assert_eq!(stored(subject.store.put(&key, Bytes::new(), Write::Once).await?).size_bytes, 0);
+    assert_eq!(
+        stored(&subject, &key, subject.store.put(&key, Bytes::new(), Write::Once)).await?.size_bytes,
+        0
+    );
     assert_eq!(subject.store.head(&key).await?.map(|meta| meta.size_bytes), Some(0));
     for range in [None, Some(0..10), Some(5..6)] {
         let object = subject.store.get(&key, range).await?;
@@ -78,14 +80,14 @@ pub(super) async fn ranges(subject: Arc<Subject>) -> Result<()> {
 
 pub(super) async fn once_keeps_the_first(subject: Arc<Subject>) -> Result<()> {
     let key = Subject::key("once_keeps_the_first", "manifest.json");
-    let first = stored(subject.store.put(&key, bytes(1, 10), Write::Once).await?);
+    let first = stored(&subject, &key, subject.store.put(&key, bytes(1, 10), Write::Once)).await?;
     assert_eq!(subject.store.put(&key, bytes(2, 10), Write::Once).await?, Written::Exists);
     let streamed = super::sample::stream(3, 7, 1 << 20);
     assert_eq!(subject.store.put_stream(&key, streamed, Write::Once).await?, Written::Exists);
     assert_eq!(subject.store.head(&key).await?, Some(first));
     assert_eq!(read(&*subject.store, &key, None).await?, bytes(1, 10));
     subject.store.delete(&key).await?;
-    stored(subject.store.put(&key, bytes(2, 10), Write::Once).await?);
+    stored(&subject, &key, subject.store.put(&key, bytes(2, 10), Write::Once)).await?;
     assert_eq!((subject.leftovers)().await, 0);
     Ok(())
 }
@@ -94,8 +96,8 @@ pub(super) async fn replace_changes_the_etag(subject: Arc<Subject>) -> Result<()
     let key = Subject::key("replace_changes_the_etag", "song");
     let mut seen = Vec::new();
     for seed in 1..=20 {
-        let written = stored(subject.store.put(&key, bytes(seed, 64), Write::Replace).await?);
-        assert_eq!(subject.store.head(&key).await?.map(|meta| meta.etag), Some(written.etag.clone()));
+        let written =
+            stored(&subject, &key, subject.store.put(&key, bytes(seed, 64), Write::Replace)).await?;
         assert!(!seen.contains(&written.etag), "etag {} came twice", written.etag);
         seen.push(written.etag);
     }
@@ -147,7 +149,7 @@ pub(super) async fn awkward_keys(subject: Arc<Subject>) -> Result<()> {
     assert_eq!(page.objects.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), wanted);
     for name in names {
         let (key, to) = (Subject::key("awkward_keys", name), Subject::key("awkward_copies", name));
-        stored(subject.store.copy(&key, &to, Write::Once).await?);
+        stored(&subject, &to, subject.store.copy(&key, &to, Write::Once)).await?;
         subject.store.delete(&key).await?;
         assert_eq!(subject.store.head(&key).await?, None, "{name:?}");
     }
@@ -157,7 +159,7 @@ pub(super) async fn awkward_keys(subject: Arc<Subject>) -> Result<()> {
 pub(super) async fn long_keys(subject: Arc<Subject>) -> Result<()> {
     for name in ["f".repeat(255), format!("{}/{}/{}/x", "a".repeat(255), "b".repeat(255), "c".repeat(255))] {
         let key = Subject::key("long_keys", &name);
-        stored(subject.store.put(&key, bytes(1, 9), Write::Once).await?);
+        stored(&subject, &key, subject.store.put(&key, bytes(1, 9), Write::Once)).await?;
         assert_eq!(read(&*subject.store, &key, None).await?, bytes(1, 9));
     }
     Ok(())

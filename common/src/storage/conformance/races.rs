@@ -100,7 +100,7 @@ async fn one_wins(
     let mut winners = Vec::new();
     for (written, body) in writes.into_iter().zip(candidates) {
         match written.map_err(|error| StoreError::Unavailable(error.to_string()))?? {
-            Written::Stored(_) => winners.push(body),
+            Written::Stored => winners.push(body),
             Written::Exists => {}
         }
     }

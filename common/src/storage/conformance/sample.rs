@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::Subject;
 use crate::keys::ObjectKey;
 use crate::storage::{ByteStream, Meta, Result, Store, StoreError, Written};
 
@@ -55,13 +56,14 @@ pub(super) async fn read(store: &dyn Store, key: &ObjectKey, range: Option<Range
     collect(store.get(key, range).await?.body).await
 }
 
-/// What is known of an object that was stored.
-#[track_caller]
-pub(super) fn stored(written: Written) -> Meta {
-    match written {
-        Written::Stored(meta) => meta,
-        Written::Exists => panic!("there was an object already"),
-    }
+/// What is known of an object once it is stored, which it must not have been before.
+pub(super) async fn stored(
+    subject: &Subject,
+    key: &ObjectKey,
+    write: impl Future<Output = Result<Written>>,
+) -> Result<Meta> {
+    assert_eq!(write.await?, Written::Stored, "there was an object at {key} already");
+    subject.store.head(key).await?.ok_or_else(|| StoreError::NotFound(key.clone()))
 }
 
 /// Asks until the answer is yes, and gives up after a while.

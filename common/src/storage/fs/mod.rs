@@ -160,7 +160,7 @@ impl Folder {
         let second = self.put(&key, Bytes::from_static(b"second"), Write::Once).await;
         self.delete(&key).await?;
         match (first, second) {
-            (Ok(Written::Stored(_)), Ok(Written::Exists)) => Ok(()),
+            (Ok(Written::Stored), Ok(Written::Exists)) => Ok(()),
             (Err(StoreError::Full), _) => Err(StoreError::Full),
             (first, _) => Err(StoreError::Refused(format!(
                 "the file system of {} cannot write a file once, which takes hard links: {}",

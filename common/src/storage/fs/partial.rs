@@ -9,7 +9,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::layout::Layout;
-use super::{blocking, fault, is_absent, meta};
+use super::{blocking, fault, is_absent};
 use crate::failpoint;
 use crate::keys::ObjectKey;
 use crate::storage::{Result, StoreError, Write, Written};
@@ -65,14 +65,13 @@ impl Partial {
         // To the nanosecond; the kernel's own clock for this ticks every few milliseconds.
         self.file.set_modified(SystemTime::now()).map_err(fault)?;
         self.file.sync_all().map_err(fault)?;
-        let stored = meta(&self.file.metadata().map_err(fault)?);
         let target = layout.file(key)?;
         for _ in 0..NAMING_TRIES {
             match self.name(&target, write) {
                 Ok(named) => {
                     // The other file's name, too: its writer may not have come to that yet.
                     layout.sync_above(key).map_err(fault)?;
-                    return Ok(if named { Written::Stored(stored) } else { Written::Exists });
+                    return Ok(if named { Written::Stored } else { Written::Exists });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.path.exists() => {}
                 Err(error) if is_clash(&error) => {

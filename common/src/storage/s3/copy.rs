@@ -38,10 +38,7 @@ impl S3 {
             return self.copy_parts(&source, to, write).await;
         }
         match self.copy_request(&source, to, write).send().await {
-            Ok(copied) => {
-                let etag = copied.copy_object_result().and_then(|object| object.e_tag());
-                self.stored(to, source.size_bytes, etag).await
-            }
+            Ok(_) => Ok(Written::Stored),
             Err(error) => match (write, Fault::of(&error)) {
                 // One of two conditions does not hold.
                 (Write::Once, Fault::Precondition) if self.head(to).await?.is_some() => Ok(Written::Exists),
@@ -81,7 +78,7 @@ impl S3 {
                 }
             }
         }
-        upload.complete(parts, source.size_bytes, write).await
+        upload.complete(parts, write).await
     }
 }
 

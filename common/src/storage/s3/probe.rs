@@ -57,14 +57,14 @@ impl S3 {
             return Err(broken("PutObject", self.config.name_of(key.bucket())));
         }
         let upload = Upload::begin(self, key).await?;
-        let part = match upload.send(1, second.clone()).await {
+        let part = match upload.send(1, second).await {
             Ok(part) => part,
             Err(error) => {
                 upload.abort().await;
                 return Err(error);
             }
         };
-        if upload.complete(vec![part], second.len() as u64, Write::Once).await? != Written::Exists {
+        if upload.complete(vec![part], Write::Once).await? != Written::Exists {
             return Err(broken("CompleteMultipartUpload", self.config.name_of(key.bucket())));
         }
         self.copies_once.store(self.refuses_copy_onto(key).await?, Ordering::Relaxed);

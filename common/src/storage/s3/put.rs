@@ -1,13 +1,14 @@
 //! Writing objects: one request for small ones, parts for streams.
 
+use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::upload::{Upload, part_bytes};
-use super::{Fault, S3, unquoted};
+use super::{Fault, S3};
 use crate::keys::ObjectKey;
 use crate::storage::pieces::Pieces;
-use crate::storage::{ByteStream, Meta, Result, Store, StoreError, Write, Written, media, name};
+use crate::storage::{ByteStream, Result, Store, StoreError, Write, Written, media, name};
 
 /// Parts of one upload that are under way.
 const PARTS_OF_ONE: usize = 3;
@@ -16,20 +17,19 @@ impl S3 {
     /// Writes an object with one request.
     pub(super) async fn put_whole(&self, key: &ObjectKey, body: Bytes, write: Write) -> Result<Written> {
         let path = name::checked(key)?;
-        let size_bytes = body.len() as u64;
         let sent = self
             .client
             .put_object()
             .bucket(self.bucket(key))
             .key(path)
             .content_type(media::type_of(path))
-            .content_length(size_bytes as i64)
+            .content_length(body.len() as i64)
             .set_if_none_match(condition(write))
             .body(body.into())
             .send()
             .await;
         match sent {
-            Ok(answer) => self.stored(key, size_bytes, answer.e_tag()).await,
+            Ok(_) => Ok(Written::Stored),
             Err(error) => self.exists_or(key, write, Fault::of(&error)).await,
         }
     }
@@ -45,7 +45,7 @@ impl S3 {
         let upload = Upload::begin(self, key).await?;
         let sent = self.send_parts(&upload, first, pieces).await;
         match sent {
-            Ok((parts, size_bytes)) => upload.complete(parts, size_bytes, write).await,
+            Ok(parts) => upload.complete(parts, write).await,
             Err(error) => {
                 upload.abort().await;
                 Err(error)
@@ -53,13 +53,8 @@ impl S3 {
         }
     }
 
-    /// Sends the parts, a few at a time; gives them in order and their length in all.
-    async fn send_parts(
-        &self,
-        upload: &Upload,
-        first: Bytes,
-        pieces: Pieces,
-    ) -> Result<(Vec<aws_sdk_s3::types::CompletedPart>, u64)> {
+    /// Sends the parts, a few at a time; gives them in order.
+    async fn send_parts(&self, upload: &Upload, first: Bytes, pieces: Pieces) -> Result<Vec<CompletedPart>> {
         let parts = stream::try_unfold((1, Some(first), pieces), |(number, ready, mut pieces)| async move {
             let piece = match ready {
                 Some(piece) => Some(piece),
@@ -73,28 +68,13 @@ impl S3 {
         });
         let sent = parts
             .map_ok(|(number, piece, turn)| async move {
-                let size_bytes = piece.len() as u64;
                 let part = upload.send(number, piece).await;
                 drop(turn);
-                part.map(|part| (part, size_bytes))
+                part
             })
             .try_buffered(PARTS_OF_ONE)
             .boxed();
-        let parts: Vec<_> = sent.try_collect().await?;
-        let size_bytes = parts.iter().map(|(_, size_bytes)| size_bytes).sum();
-        Ok((parts.into_iter().map(|(part, _)| part).collect(), size_bytes))
-    }
-
-    /// What became of a write that succeeded. Answers to writes do not say when, so the store is asked.
-    pub(super) async fn stored(
-        &self,
-        key: &ObjectKey,
-        size_bytes: u64,
-        etag: Option<&str>,
-    ) -> Result<Written> {
-        let found = self.head(key).await?;
-        let modified = found.map_or_else(std::time::SystemTime::now, |meta| meta.modified);
-        Ok(Written::Stored(Meta { size_bytes, etag: unquoted(etag), modified }))
+        sent.try_collect().await
     }
 
     /// What became of a write that failed.

@@ -108,13 +108,8 @@ impl Upload {
         Ok(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
     }
 
-    /// Makes the parts an object of `size_bytes`; if that cannot be, removes them.
-    pub(super) async fn complete(
-        mut self,
-        parts: Vec<CompletedPart>,
-        size_bytes: u64,
-        write: Write,
-    ) -> Result<Written> {
+    /// Makes the parts an object; if that cannot be, removes them.
+    pub(super) async fn complete(mut self, parts: Vec<CompletedPart>, write: Write) -> Result<Written> {
         let Place { client, bucket, path, id } = self.place()?;
         let completed = client
             .complete_multipart_upload()
@@ -126,9 +121,9 @@ impl Upload {
             .send()
             .await;
         match completed {
-            Ok(answer) => {
+            Ok(_) => {
                 self.open = None;
-                self.store.stored(&self.key, size_bytes, answer.e_tag()).await
+                Ok(Written::Stored)
             }
             Err(error) => {
                 let written = self.store.exists_or(&self.key, write, Fault::of(&error)).await;
