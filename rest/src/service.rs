@@ -5,7 +5,6 @@ use std::time::Duration;
 use common::job::{Callback, Options, Record, Title, View};
 use common::ledger::{Accepted, Ledger, NewWork, Refused};
 use common::queue::Room;
-use common::storage::Write;
 use common::{JobId, ObjectKey, SongHash, Tenant};
 
 use crate::auth::Caller;
@@ -45,22 +44,24 @@ const TRIES: usize = 3;
 
 /// Makes a job of an upload, or finds the one that does the same work.
 pub(crate) async fn accept_upload(app: &App, received: Received, wish: &Wish) -> Result<Accepted, Problem> {
-    let Received { facts, incoming } = received;
+    let Received { facts, bytes } = received;
     let (work, store) = (wish.work(&facts), app.ledger.store());
     let song = ObjectKey::song(&wish.tenant, &facts.song);
     let mut refused = Refused::SongGone;
     for _ in 0..TRIES {
-        store.copy(incoming.key(), &song, Write::Once).await?;
+        bytes.put(store, &song).await?;
         refused = match app.ledger.accept(&work, app.config.limits.room()).await? {
             Ok(accepted) => {
-                incoming.remove().await.ok();
+                bytes.remove().await.ok();
                 told(app, &accepted, wish);
                 return Ok(accepted);
             }
             Err(refused) => refused,
         };
         if refused != Refused::SongGone {
-            app.ledger.drop_song(&wish.tenant, &facts.song, incoming.key()).await?;
+            if app.ledger.drop_song(&wish.tenant, &facts.song).await? {
+                bytes.put(store, &song).await?;
+            }
             break;
         }
     }

@@ -77,18 +77,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removes a song that no job needs, of work that was not taken. `from` still has its bytes: where a job
-    /// began to need it meanwhile, it is put back.
-    pub async fn drop_song(&self, tenant: &Tenant, song: &SongHash, from: &ObjectKey) -> Result<()> {
-        let (key, uses) = (ObjectKey::song(tenant, song), ObjectKey::uses_of(tenant, song));
+    /// Removes a song that no job needs, of work that was not taken. Gives whether a job began to need it meanwhile: the
+    /// caller, who still has its bytes, puts it back then.
+    #[must_use = "the song may have to be put back"]
+    pub async fn drop_song(&self, tenant: &Tenant, song: &SongHash) -> Result<bool> {
+        let uses = ObjectKey::uses_of(tenant, song);
         if self.has_any(Bucket::Queue, &uses).await? {
-            return Ok(());
+            return Ok(false);
         }
-        self.store.delete(&key).await?;
-        if self.has_any(Bucket::Queue, &uses).await? {
-            self.store.copy(from, &key, Write::Once).await?;
-        }
-        Ok(())
+        self.store.delete(&ObjectKey::song(tenant, song)).await?;
+        self.has_any(Bucket::Queue, &uses).await
     }
 
     /// Removes a song of which a job was deleted, where no other job needs it.
@@ -96,13 +94,15 @@ impl Ledger {
         if self.has_any(Bucket::Queue, &ObjectKey::uses_of(tenant, song)).await? {
             return Ok(());
         }
-        let aside = ObjectKey::incoming(uuid::Uuid::new_v4());
-        match self.store.copy(&ObjectKey::song(tenant, song), &aside, Write::Once).await {
+        let (key, aside) = (ObjectKey::song(tenant, song), ObjectKey::incoming(uuid::Uuid::new_v4()));
+        match self.store.copy(&key, &aside, Write::Once).await {
             Ok(_) => {}
             Err(StoreError::NotFound(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        self.drop_song(tenant, song, &aside).await?;
+        if self.drop_song(tenant, song).await? {
+            self.store.copy(&aside, &key, Write::Once).await?;
+        }
         Ok(self.store.delete(&aside).await?)
     }
 

@@ -56,7 +56,7 @@ pub(super) async fn separate(
     let limits = &app.config.limits;
     let mut envelope = Envelope::default();
     let mut source = JsonSource::new(body, limits.base64_bytes, &mut envelope);
-    let received = receive(&app, uuid::Uuid::new_v4(), &mut source, limits.base64_bytes).await?;
+    let received = receive(&app, &mut source, limits.base64_bytes).await?;
     let beside: Beside = parse(envelope.others()?.to_string().as_bytes())?;
     let options = options(beside.model.as_deref())?;
     let callback = match beside.callback {

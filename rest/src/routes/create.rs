@@ -7,7 +7,6 @@ use axum::response::Response;
 use common::ObjectKey;
 use common::job::{Callback, Options};
 use common::ledger::{Accepted, Answer};
-use uuid::Uuid;
 
 use super::jobs::{answer, location, made, preferred};
 use crate::asked::{Asked, AskedJson};
@@ -128,7 +127,7 @@ impl Taking<'_> {
     async fn song(&self, source: &mut impl Source) -> Result<(String, Song), Problem> {
         let limit = self.app.config.limits.upload_bytes;
         if self.keep {
-            let received = receive(self.app, Uuid::new_v4(), source, limit).await?;
+            let received = receive(self.app, source, limit).await?;
             Ok((received.facts.song.to_string(), Song::Received(received, None)))
         } else {
             Ok((Intake::new(limit).hear_all(source).await?.song.to_string(), Song::Compared))

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use common::ObjectKey;
-use common::storage::{Signed, Write, Written};
+use common::storage::{Signed, Written};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -72,8 +72,8 @@ pub(super) async fn put(
     let _place = app.admission.enter(&app).await?;
     // Under a name that nobody knows until it is whole: what breaks off then touches no other request's bytes.
     let mut source = RawSource::new(body);
-    let received = receive(&app, Uuid::new_v4(), &mut source, limits.upload_bytes).await?;
-    match app.ledger.store().copy(received.incoming.key(), &key, Write::Once).await? {
+    let received = receive(&app, &mut source, limits.upload_bytes).await?;
+    match received.bytes.put(app.ledger.store(), &key).await? {
         Written::Stored => Ok(StatusCode::NO_CONTENT),
         Written::Exists => Err(Problem::plain(Code::UploadExists)),
     }

@@ -1,10 +1,11 @@
 //! An upload on its way into the store.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use common::job::Title;
-use common::storage::{StoreError, Write, Written};
+use common::storage::{Store, StoreError, Write, Written};
 use common::{ObjectKey, SongHash};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
@@ -81,13 +82,40 @@ impl Intake {
     }
 }
 
-/// An upload in the store under a name of its own, until it is dropped.
+/// An upload that was heard to its end, kept until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// What it is.
     pub(crate) facts: Facts,
-    /// Where it lies.
-    pub(crate) incoming: Incoming,
+    /// Its bytes.
+    pub(crate) bytes: Held,
+}
+
+/// The bytes of an upload.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// Few enough to be here: the store need not keep them under a name of their own first.
+    Here(Bytes),
+    /// In the store.
+    There(Incoming),
+}
+
+impl Held {
+    /// Puts them under a key, unless there is an object already.
+    pub(crate) async fn put(&self, store: &Arc<dyn Store>, key: &ObjectKey) -> Result<Written, StoreError> {
+        match self {
+            Self::Here(bytes) => store.put(key, bytes.clone(), Write::Once).await,
+            Self::There(incoming) => store.copy(&incoming.key, key, Write::Once).await,
+        }
+    }
+
+    /// Lets go of them now.
+    pub(crate) async fn remove(self) -> Result<(), Problem> {
+        match self {
+            Self::Here(_) => Ok(()),
+            Self::There(incoming) => incoming.remove().await,
+        }
+    }
 }
 
 /// An object that is removed when nobody needs it any more, whatever happened.
@@ -103,18 +131,7 @@ impl Incoming {
         Self { app: app.clone(), key, armed: true }
     }
 
-    /// Where it lies.
-    pub(crate) fn key(&self) -> &ObjectKey {
-        &self.key
-    }
-
-    /// Leaves it where it is.
-    pub(crate) fn leave(mut self) {
-        self.armed = false;
-    }
-
-    /// Removes it now.
-    pub(crate) async fn remove(mut self) -> Result<(), Problem> {
+    async fn remove(mut self) -> Result<(), Problem> {
         self.app.ledger.store().delete(&self.key).await?;
         self.armed = false;
         Ok(())
@@ -142,39 +159,53 @@ impl Drop for Incoming {
 /// Pieces of an upload that wait for the store.
 const WAITING: usize = 2;
 
-/// Streams a source to `incoming/<name>`, hashed and looked at on the way.
-pub(crate) async fn receive(
+/// Longest upload that is not streamed: what a request may hold besides the beginning, in bytes.
+const SMALL_BYTES: usize = 1 << 18;
+
+/// Takes a source in, hashed and looked at on the way: streamed to `incoming/`, unless it is small.
+pub(crate) async fn receive(app: &App, source: &mut impl Source, limit: u64) -> Result<Received, Problem> {
+    let mut intake = Intake::new(limit);
+    let mut first = Vec::new();
+    while let Some(bytes) = source.next().await? {
+        intake.hear(&bytes).await?;
+        first.extend_from_slice(&bytes);
+        if first.len() > SMALL_BYTES {
+            return stream_on(app, first.into(), intake, source).await;
+        }
+    }
+    Ok(Received { facts: intake.facts().await?, bytes: Held::Here(first.into()) })
+}
+
+/// Streams what was heard first and the rest of a source.
+async fn stream_on(
     app: &App,
-    name: Uuid,
+    first: Bytes,
+    intake: Intake,
     source: &mut impl Source,
-    limit: u64,
 ) -> Result<Received, Problem> {
-    let incoming = Incoming::new(app, ObjectKey::incoming(name));
+    let incoming = Incoming::new(app, ObjectKey::incoming(Uuid::new_v4()));
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(WAITING);
-    let body =
-        stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed();
-    let store = app.ledger.store();
-    let put = store.put_stream(incoming.key(), body, Write::Once);
-    let (stored, facts) = tokio::join!(put, feed(source, sender, limit));
+    let rest = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    let body = stream::iter([Ok(first)]).chain(rest).boxed();
+    let put = app.ledger.store().put_stream(&incoming.key, body, Write::Once);
+    let (stored, facts) = tokio::join!(put, feed(source, sender, intake));
     match (facts, stored) {
         // The store's fault broke the feeding off.
         (Err(_), Err(error)) if !matches!(error, StoreError::Source(_)) => Err(error.into()),
         (Err(problem), _) => Err(problem),
         (Ok(_), Err(error)) => Err(error.into()),
-        (Ok(_), Ok(Written::Exists)) => {
-            incoming.leave();
-            Err(Problem::plain(Code::UploadExists))
+        // Of a name like this, what exists is this very upload, sent again after an answer was lost.
+        (Ok(facts), Ok(Written::Stored | Written::Exists)) => {
+            Ok(Received { facts, bytes: Held::There(incoming) })
         }
-        (Ok(facts), Ok(Written::Stored)) => Ok(Received { facts, incoming }),
     }
 }
 
 async fn feed(
     source: &mut impl Source,
     sender: mpsc::Sender<io::Result<Bytes>>,
-    limit: u64,
+    mut intake: Intake,
 ) -> Result<Facts, Problem> {
-    let mut intake = Intake::new(limit);
     let fed = async {
         while let Some(bytes) = source.next().await? {
             intake.hear(&bytes).await?;
@@ -207,15 +238,15 @@ pub(crate) async fn read_back(app: &App, upload: &ObjectKey) -> Result<Received,
         store.delete(upload).await?;
         return Err(too_large(limit));
     }
-    store.copy(upload, incoming.key(), Write::Once).await?;
-    let mut body = store.get(incoming.key(), None).await?.body;
+    store.copy(upload, &incoming.key, Write::Once).await?;
+    let mut body = store.get(&incoming.key, None).await?.body;
     let mut intake = Intake::new(limit);
     while let Some(bytes) =
         body.try_next().await.map_err(|error| StoreError::Unavailable(error.to_string()))?
     {
         intake.hear(&bytes).await?;
     }
-    Ok(Received { facts: intake.facts().await?, incoming })
+    Ok(Received { facts: intake.facts().await?, bytes: Held::There(incoming) })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
