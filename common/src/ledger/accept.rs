@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::future::try_join;
+
 use super::{Ledger, Result, now_ms};
 use crate::failpoint;
 use crate::ids::{Epoch, JobId, SongHash, Tenant};
@@ -91,11 +93,13 @@ impl Ledger {
                 }
             }
             let now_ms = now_ms();
-            let kept = self.kept_at(&work.tenant, &work.options.separation(&work.song)).await?;
+            let separation = work.options.separation(&work.song);
+            // The store's epoch: a queue that has just lost everything knows of no reset, and would lose this job.
+            let (kept, epoch) =
+                try_join(self.kept_at(&work.tenant, &separation), self.restore_epoch()).await?;
             let record = Record {
                 v: Record::VERSION,
-                // The store's: a queue that has just lost everything knows of no reset, and would lose this job.
-                id: JobId::new(self.restore_epoch().await?),
+                id: JobId::new(epoch),
                 tenant: work.tenant.clone(),
                 song: work.song,
                 key,
@@ -115,7 +119,7 @@ impl Ledger {
                 continue;
             }
             failpoint::reach("accept.identity_written");
-            let refused = match self.enter(&record, room).await? {
+            let refused = match self.enter_new(&record, room).await? {
                 // A reset came between: the work is asked for after it.
                 Submitted::Stale => {
                     self.take_back(&record, number + 1).await?;
@@ -180,8 +184,16 @@ impl Ledger {
         if let Some(manifest) = self.manifest(record).await? {
             return Ok(Submitted::Known(manifest.ending.state()));
         }
-        self.mark(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
-        self.mark(&ObjectKey::expiry(record.expires_s, &record.id)).await?;
+        self.enter_new(record, room).await
+    }
+
+    /// The same for a job that cannot have ended: nobody has heard of it.
+    async fn enter_new(&self, record: &Record, room: Room) -> Result<Submitted> {
+        let (song_use, expiry) = (
+            ObjectKey::song_use(&record.tenant, &record.song, &record.id),
+            ObjectKey::expiry(record.expires_s, &record.id),
+        );
+        try_join(self.mark(&song_use), self.mark(&expiry)).await?;
         self.write(&ObjectKey::job(&record.id), record, Write::Replace).await?;
         failpoint::reach("accept.record_written");
         self.mark(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;

@@ -6,6 +6,7 @@ use super::{Ledger, Result, now_ms};
 use crate::ids::{JobId, StemName};
 use crate::job::{Ending, Manifest, Record, ResultFile, View};
 use crate::keys::{Bucket, ObjectKey};
+use crate::queue::State;
 use crate::storage::Object;
 
 impl Ledger {
@@ -31,6 +32,15 @@ impl Ledger {
         }
         let committed = if manifest.is_none() { self.committed(record).await? } else { Vec::new() };
         Ok(View::of(record, manifest.as_ref(), status.as_ref(), &committed, now_ms()))
+    }
+
+    /// What clients see of a job that was accepted a moment ago: only the queue has to be asked.
+    pub async fn view_of_new(&self, record: &Record) -> Result<View> {
+        let status = self.queue.status(record.id).await?;
+        if status.as_ref().is_none_or(|status| status.state != State::Queued) {
+            return self.view(record).await;
+        }
+        Ok(View::of(record, None, status.as_ref(), &[], now_ms()))
     }
 
     /// Results that are visible before the end, one for each name.

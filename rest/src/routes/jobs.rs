@@ -98,7 +98,10 @@ pub(super) async fn made(
     wanted: Option<Duration>,
 ) -> Result<(StatusCode, String, axum::response::Response), Problem> {
     let Accepted { record, deduplicated } = accepted;
-    let view = wait(app, record, wanted.unwrap_or_default()).await?;
+    let view = match wanted {
+        None if !deduplicated => app.ledger.view_of_new(record).await?,
+        wanted => wait(app, record, wanted.unwrap_or_default()).await?,
+    };
     let ended = view.state.is_terminal();
     let status = if *deduplicated || ended { StatusCode::OK } else { StatusCode::ACCEPTED };
     let internal = |error| Problem::plain(Code::Internal).caused_by(error);
