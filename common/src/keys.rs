@@ -51,9 +51,11 @@ pub struct ObjectKey {
 
 /// Prefix of the marks of jobs whose caller is to be told of their end.
 pub const UNTOLD: &str = "untold/";
+/// Prefix of the marks of cancellations.
+pub const CANCELED: &str = "canceled/";
 /// Prefix of all identities.
 pub const IDENTITIES: &str = "identity/";
-/// Prefix of pending jobs, the only one that a sweep lists.
+/// Prefix of pending jobs.
 pub const PENDING: &str = "pending/";
 /// Prefix of the resets.
 pub const EPOCHS: &str = "epoch/";
@@ -283,7 +285,7 @@ impl ObjectKey {
     /// The mark of a cancellation.
     #[must_use]
     pub fn canceled(job: &JobId) -> Self {
-        Self::queue(format!("canceled/{job}"))
+        Self::queue(format!("{CANCELED}{job}"))
     }
 
     /// The mark of a reset; padded, so that the last one listed is the highest.

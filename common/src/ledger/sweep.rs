@@ -1,5 +1,6 @@
 //! What has to be done from time to time: nothing that was accepted is forgotten, nothing stays for ever.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
@@ -8,8 +9,10 @@ use super::{Ledger, LedgerError, Result, now_ms};
 use crate::failpoint;
 use crate::ids::JobId;
 use crate::job::{Ending, Record};
-use crate::keys::{Bucket, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, UNTOLD, WORK};
-use crate::queue::{Room, Submitted};
+use crate::keys::{
+    Bucket, CANCELED, EXPIRY, GONE, IDEMPOTENCY, INCOMING, ObjectKey, PENDING, PROBE, UNTOLD, WORK,
+};
+use crate::queue::{Room, State, Submitted};
 
 /// How long after its end a caller is told of a job.
 const TELL_FOR: std::time::Duration = std::time::Duration::from_hours(24);
@@ -33,13 +36,28 @@ impl Ledger {
     pub async fn sweep_pending(&self) -> Result<Swept> {
         self.restore_epoch().await?;
         let mut swept = Swept::default();
+        let canceled = self.keys(Bucket::Queue, CANCELED).await?;
+        let canceled: HashSet<JobId> = canceled.iter().filter_map(ObjectKey::job_id).collect();
         let mut pending = self.walk(Bucket::Queue, PENDING);
         while let Some((key, meta)) = pending.try_next().await? {
+            // Most of those that wait: thousands of them must not cost the store thousands of requests each time.
+            if let Some(id) = key.job_id()
+                && !canceled.contains(&id)
+                && self.only_waits(id).await?
+            {
+                continue;
+            }
             passed_by(&key, self.sweep_one(&key, age(meta.modified), &mut swept).await)?;
             failpoint::reach("sweep.midway");
         }
         self.sweep_untold(&mut swept).await?;
         Ok(swept)
+    }
+
+    /// Whether no worker has begun with a job that the queue knows: it cannot have ended but by a cancellation.
+    async fn only_waits(&self, id: JobId) -> Result<bool> {
+        let status = self.queue.status(id).await?;
+        Ok(status.is_some_and(|status| status.state == State::Queued && status.times_ms[1] == 0))
     }
 
     async fn sweep_one(

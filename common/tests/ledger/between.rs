@@ -11,7 +11,7 @@ use common::storage::{ByteStream, Meta, Object, Page, Result, Signed, Store, Wri
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 
-/// What happens before a call: of `delete` or `list`, and a path or prefix.
+/// What happens before a call: of `get`, `delete` or `list`, and a path or prefix.
 type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// The store; times that it tells are whole seconds, as those of S3.
@@ -80,6 +80,7 @@ impl Store for Between {
     }
 
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Object> {
+        self.reach("get", key.path()).await;
         self.folder.get(key, range).await
     }
 

@@ -6,6 +6,7 @@ mod between;
 mod records;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -13,9 +14,10 @@ use common::job::{Callback, Ending, Make, Manifest, Options, Record, ResultFile,
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::{IN_FLIGHT, Keep, Kept, Ledger, NewWork, Reserved};
 use common::queue::memory::MemoryQueue;
-use common::queue::{Claimant, Clock, Failure, Room, Rules, TaskKind, Token};
+use common::queue::{Claimant, Clock, Failure, Room, Rules, TaskId, TaskKind, Token};
 use common::storage::{Store, Write};
 use common::{SongHash, Tenant};
+use futures_util::FutureExt as _;
 
 use crate::between::Between;
 
@@ -62,6 +64,14 @@ async fn submit_for(ledger: &Ledger, overlap: f64, callback: Option<Callback>) -
         request_id: String::new(),
     };
     ledger.accept(&work, ROOM).await.unwrap().unwrap().record
+}
+
+/// What a worker does first.
+async fn begin(ledger: &Ledger) -> (TaskId, Token) {
+    let claimant =
+        Claimant { worker: "one".to_owned(), fingerprint: String::new(), kinds: vec![TaskKind::Plan] };
+    let token = Token::draw();
+    (ledger.queue().claim(&claimant, token).await.unwrap().unwrap().task, token)
 }
 
 /// What a worker does that has separated the song.
@@ -172,6 +182,7 @@ async fn tracks_of_a_job_whose_worker_died_after_its_end_are_published() {
     let bench = Bench::new(Keep::default()).await;
     let callback = Some(Callback { url: "http://localhost/".to_owned(), data: None });
     let record = submit_for(&bench.ledger, 0.25, callback).await;
+    begin(&bench.ledger).await;
     let results = vec![store_bass(&bench.ledger, &record, "one").await];
     let manifest = Manifest {
         v: 1,
@@ -189,13 +200,29 @@ async fn tracks_of_a_job_whose_worker_died_after_its_end_are_published() {
 }
 
 #[tokio::test]
+async fn a_sweep_reads_nothing_of_jobs_that_only_wait() {
+    let bench = Bench::new(Keep::default()).await;
+    let record = submit(&bench.ledger, 0.25).await;
+    let is_read = Arc::new(AtomicBool::new(false));
+    for key in [ObjectKey::job(&record.id), ObjectKey::manifest(&record.work())] {
+        let is_read = Arc::clone(&is_read);
+        bench
+            .store
+            .before("get", key.path(), || async move { is_read.store(true, Ordering::SeqCst) }.boxed());
+    }
+    bench.ledger.sweep_pending().await.unwrap();
+    assert!(!is_read.load(Ordering::SeqCst), "there may be thousands of them");
+    begin(&bench.ledger).await;
+    bench.ledger.sweep_pending().await.unwrap();
+    assert!(is_read.load(Ordering::SeqCst), "its worker may have ended it and died");
+}
+
+#[tokio::test]
 async fn work_that_the_queue_has_just_given_up_is_done_anew_for_who_asks_again() {
     let bench = Bench::new(Keep::default()).await;
     let one = submit(&bench.ledger, 0.25).await;
-    let claimant =
-        Claimant { worker: "one".to_owned(), fingerprint: String::new(), kinds: vec![TaskKind::Plan] };
-    let (queue, token) = (bench.ledger.queue(), Token::draw());
-    let task = queue.claim(&claimant, token).await.unwrap().unwrap().task;
+    let (task, token) = begin(&bench.ledger).await;
+    let queue = bench.ledger.queue();
     queue.fail(task, token, Failure::Permanent, "no audio").await.unwrap();
     let other = submit(&bench.ledger, 0.25).await;
     assert_ne!(other.id, one.id);
