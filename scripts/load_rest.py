@@ -4,13 +4,17 @@
     load_rest.py HOST:PORT PID uploads [COUNT] [MEBIBYTES]     64 uploads of 100 MiB at once
     load_rest.py HOST:PORT PID base64 [MEBIBYTES]              one body of 280 MiB
     load_rest.py HOST:PORT PID clips [COUNT] [PER_SECOND]      6000 clips of 64 KiB, 100 a second
+    load_rest.py HOST:PORT PID ends [COUNT]                    waits until that many jobs have succeeded
 
-Songs are WAV files of noise, all different. Every answer has to be 2xx or 503. Prints the times of those that were
-taken, and VmHWM, the highest resident memory of process PID so far. Needs nothing but Python.
+Songs are WAV files of noise, all different; clips ask for the vocals by the network MODEL (a variable). Every answer has to
+be 2xx or 503. Prints the times of those that were taken, and VmHWM, the highest resident memory of process PID so far.
+Needs nothing but Python.
 """
 
 import base64
+import collections
 import http.client
+import json
 import os
 import random
 import struct
@@ -77,9 +81,25 @@ class Client:
         answer = connection.getresponse()
         body = answer.read()
         self.own.used = time.monotonic()
+        if answer.status == 503:
+            # The rest of the body was not read: the server ends the connection.
+            self.own.connection = None
         if answer.status not in (200, 202, 503):
             raise SystemExit(f"{answer.status}: {body[:300]!r}")
         return answer.status != 503
+
+    def get(self, path):
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        connection.request("GET", path)
+        return json.load(connection.getresponse())
+
+    def jobs(self):
+        """Every job, by pages."""
+        cursor = ""
+        while cursor is not None:
+            page = self.get(f"/v2/jobs?limit=100&cursor={cursor}")
+            yield from page["jobs"]
+            cursor = page["next_cursor"]
 
 
 def uploads(client, count=64, mebibytes=100):
@@ -102,12 +122,13 @@ def one_base64(client, mebibytes=280):
 
 
 def clips(client, count=6000, per_second=100):
+    path = f"/v2/jobs?format=flac&stems=vocals&model={os.environ.get('MODEL', 'htdemucs')}"
     size_bytes, begin = 64 << 10, time.monotonic() + 1
 
     def one(number):
         due = begin + number / per_second
         time.sleep(max(0, due - time.monotonic()))
-        taken = client.post("/v2/jobs", "audio/wav", size_bytes, [b"".join(song(number, size_bytes))])
+        taken = client.post(path, "audio/wav", size_bytes, [b"".join(song(number, size_bytes))])
         # From when it was due: a server that falls behind is not excused by its own slowness.
         return taken, time.monotonic() - due
 
@@ -115,6 +136,18 @@ def clips(client, count=6000, per_second=100):
         times = list(threads.map(one, range(count)))
     took = time.monotonic() - begin
     return f"{count} clips of 64 KiB, {per_second} a second asked for, {count / took:.1f} done", times
+
+
+def ends(client, count=6000):
+    """Waits until all jobs have ended, and looks at every one: each has to have succeeded."""
+    began = time.monotonic()
+    while client.get("/apiv1/queue")["queue"]:
+        time.sleep(2)
+    took = time.monotonic() - began
+    states = collections.Counter(job["state"] for job in client.jobs())
+    if states != {"succeeded": count}:
+        raise SystemExit(f"{count} jobs were to succeed: {dict(states)}")
+    return f"{count} jobs succeeded, {count / took:.1f} a second", [(True, took)]
 
 
 def peak_mib(pid):
@@ -127,7 +160,7 @@ def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
     address, pid, what, *numbers = sys.argv[1:]
-    run = {"uploads": uploads, "base64": one_base64, "clips": clips}[what]
+    run = {"uploads": uploads, "base64": one_base64, "clips": clips, "ends": ends}[what]
     name, answers = run(Client(address), *map(int, numbers))
     refused = sum(not taken for taken, _ in answers)
     times = sorted(1000 * seconds for taken, seconds in answers if taken)
