@@ -21,6 +21,7 @@ pub mod ids;
 pub mod job;
 pub mod keys;
 pub mod ledger;
+pub mod process;
 pub mod queue;
 pub mod shutdown;
 pub mod storage;

@@ -11,6 +11,7 @@ use clap::{Args, Parser, ValueEnum};
 pub use self::limits::LimitArgs;
 use common::backends::duration;
 pub use common::backends::{KeepArgs, QueueArgs, StoreArgs};
+use common::telemetry::TelemetryArgs;
 
 /// The HTTP interface of the service: takes songs in, queues jobs, serves results.
 #[derive(Debug, Clone, Parser)]
@@ -25,12 +26,9 @@ pub struct Config {
     /// Port of health and metrics.
     #[arg(long, env = "MSAAS_ADMIN_PORT", default_value_t = 8081)]
     pub admin_port: u16,
-    /// Which log lines are written: a level, or levels for modules as in `info,rest=debug`.
-    #[arg(long, env = "MSAAS_LOG", default_value = "info")]
-    pub log: String,
-    /// How log lines look.
-    #[arg(long, env = "MSAAS_LOG_FORMAT", value_enum, default_value = "text")]
-    pub log_format: LogFormat,
+    /// What is said of the work, and to whom.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
     /// Where the queue is.
     #[command(flatten)]
     pub queue: QueueArgs,
@@ -55,24 +53,6 @@ pub struct Config {
     /// How long requests may take to end after a signal to stop.
     #[arg(long, env = "MSAAS_SHUTDOWN", value_name = "TIME", default_value = "25s", value_parser = duration)]
     pub shutdown: Duration,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl From<LogFormat> for common::telemetry::Format {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Text => Self::Text,
-            LogFormat::Json => Self::Json,
-        }
-    }
 }
 
 /// Whether an interface wants a key.

@@ -8,12 +8,13 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use common::telemetry::{TraceParent, describe};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use crate::error::{Code, Dialect, Problem, render};
 use crate::pace::Paced;
-use crate::request::RequestId;
+use crate::request::{RequestId, text};
 use crate::state::App;
 
 /// Surrounds the handlers.
@@ -25,9 +26,12 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     request.extensions_mut().insert(id.clone());
     let request = request.map(|body| Body::new(Paced::new(body, &app.config.limits)));
     let began = Instant::now();
-    let span = tracing::info_span!("request", request.id = %id);
+    let span = tracing::info_span!("request", otel.name = format!("{method} {route}"), otel.kind = "server", request.id = %id);
+    if let Some(parent) = TraceParent::parse(text(request.headers(), "traceparent")) {
+        parent.adopt(&span);
+    }
     let run = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = match tokio::time::timeout(app.config.limits.total, run.instrument(span)).await {
+    let response = match tokio::time::timeout(app.config.limits.total, run.instrument(span.clone())).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => Problem::plain(Code::Internal).caused_by("a handler panicked").into_response(),
         Err(_) => Problem::plain(Code::Timeout).into_response(),
@@ -36,6 +40,7 @@ pub(crate) async fn envelope(State(app): State<App>, mut request: Request, next:
     finish(response.headers_mut(), &id);
     count(&method, &route, response.status().as_u16(), began);
     let (status, took_ms) = (response.status().as_u16(), began.elapsed().as_millis() as u64);
+    describe(&span, "http.response.status_code", i64::from(status));
     tracing::debug!(request.id = %id, %method, route, status, took_ms, "answered");
     response
 }

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser as _;
-use common::{backends, shutdown, telemetry};
+use common::process::Process;
 use rest::Config;
 
 #[tokio::main]
@@ -19,12 +19,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<()> {
-    let journal =
-        telemetry::init("rest", config.log_format.into(), &config.log).map_err(anyhow::Error::msg)?;
-    let figures = telemetry::figures().map_err(anyhow::Error::msg)?;
-    let stop = shutdown::on_signals().context("signals cannot be heard")?;
-    let ledger = backends::ledger(&config.queue, &config.store, config.keep.into(), &stop).await?;
+    let mut process = Process::begin("rest", &config.telemetry).map_err(anyhow::Error::msg)?;
+    let ledger = process.ledger(&config.queue, &config.store, config.keep).await?;
     let Some(ledger) = ledger else { return Ok(()) };
-    tokio::spawn(journal.run(ledger.queue().clone(), stop.clone()));
-    rest::run(config, ledger, Some(figures), stop).await
+    rest::run(config, ledger, Some(process.figures.clone()), process.stop.clone()).await
 }

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use common::admin::{self, Health};
-use common::backends::{self, KeepArgs, QueueArgs, StoreArgs};
-use common::{shutdown, telemetry};
+use common::backends::{KeepArgs, QueueArgs, StoreArgs};
+use common::process::Process;
+use common::telemetry::TelemetryArgs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{WorkerArgs, WorkerError};
@@ -32,12 +33,8 @@ struct Config {
     /// Port of health and metrics.
     #[arg(long, env = "MSAAS_ADMIN_PORT", default_value_t = 8081)]
     admin_port: u16,
-    /// Which log lines are written: a level, or levels for modules as in `info,worker=debug`.
-    #[arg(long, env = "MSAAS_LOG", default_value = "info")]
-    log: String,
-    /// Write log lines as JSON.
-    #[arg(long, env = "MSAAS_LOG_JSON")]
-    log_json: bool,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
 }
 
 fn main() -> ExitCode {
@@ -60,29 +57,25 @@ async fn work() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<()> {
-    let format = if config.log_json { telemetry::Format::Json } else { telemetry::Format::Text };
-    let journal = telemetry::init("worker", format, &config.log).map_err(anyhow::Error::msg)?;
-    let figures = telemetry::figures().map_err(anyhow::Error::msg)?;
-    let stop = shutdown::on_signals().context("signals cannot be heard")?;
+    let mut process = Process::begin("worker", &config.telemetry).map_err(anyhow::Error::msg)?;
     let warm = Arc::new(Warm(AtomicBool::new(false)));
     let address = SocketAddr::new(config.address, config.admin_port);
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("nothing can listen on {address}"))?;
     tokio::spawn(admin::serve(
         listener,
-        admin::router(warm.clone(), Some(figures)),
+        admin::router(warm.clone(), Some(process.figures.clone())),
         CancellationToken::new(),
     ));
 
-    let ledger = backends::ledger(&config.queue, &config.store, config.keep.into(), &stop).await?;
+    let ledger = process.ledger(&config.queue, &config.store, config.keep).await?;
     let Some(ledger) = ledger else { return Ok(()) };
-    tokio::spawn(journal.run(ledger.queue().clone(), stop.clone()));
     let worker = Arc::new(config.worker.worker(ledger)?);
     let (engine, model) = (Arc::clone(&worker), config.worker.model.clone());
     tokio::task::spawn_blocking(move || engine.warm_up(&model)).await??;
     warm.0.store(true, Ordering::Release);
     tracing::info!(model = %config.worker.model, "ready");
-    worker.run(&stop).await?;
+    worker.run(&process.stop).await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::Options;
 use crate::ids::{JobId, JobKey, SongHash, Tenant};
 use crate::keys::Work;
 use crate::queue::{First, NewJob};
+use crate::telemetry::TraceParent;
 
 /// A job as it was accepted; never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct Record {
     pub expires_s: u64,
     /// Of the request that made it, for logs.
     pub request_id: String,
+    /// Where it was accepted, if that is traced: what is done for it belongs there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
 }
 
 /// What a song says of itself.

@@ -11,6 +11,7 @@ use crate::job::{Callback, Ending, Options, Record, Title};
 use crate::keys::{Bucket, EPOCHS, ObjectKey};
 use crate::queue::{First, Room, State, Submitted};
 use crate::storage::{Write, Written};
+use crate::telemetry::TraceParent;
 
 /// What a client asks for; its song is in the store already.
 #[derive(Debug, Clone)]
@@ -56,6 +57,7 @@ pub enum Refused {
 impl Ledger {
     /// Accepts work, or finds the job that does it already. When this returns a job, it reaches one terminal state,
     /// whatever crashes.
+    #[tracing::instrument(name = "accept", skip_all)]
     pub async fn accept(&self, work: &NewWork, room: Room) -> Result<std::result::Result<Accepted, Refused>> {
         failpoint::reach("accept.song_stored");
         let key = work.options.key(&work.song);
@@ -112,6 +114,7 @@ impl Ledger {
                 created_ms: now_ms,
                 expires_s: now_ms / 1000 + self.keep.results.as_secs(),
                 request_id: work.request_id.clone(),
+                trace: TraceParent::current(),
             };
             let identity = ObjectKey::identity(&work.tenant, &key, number + 1);
             if self.write(&identity, &record, Write::Once).await? == Written::Exists {

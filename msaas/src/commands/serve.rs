@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use common::{backends, shutdown, telemetry};
+use common::process::Process;
 
 use crate::cli::ServeArgs;
 use crate::terminal;
@@ -16,16 +16,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 
 async fn serve(args: ServeArgs) -> Result<()> {
     let ServeArgs { rest, worker, no_worker } = args;
-    let journal = telemetry::init("serve", rest.log_format.into(), &rest.log).map_err(anyhow::Error::msg)?;
-    let figures = telemetry::figures().map_err(anyhow::Error::msg)?;
-    let stop = shutdown::on_signals().context("cannot listen for signals")?;
-    let Some(ledger) = backends::ledger(&rest.queue, &rest.store, rest.keep.into(), &stop).await? else {
-        return Ok(());
-    };
-    tokio::spawn(journal.run(ledger.queue().clone(), stop.clone()));
+    let mut process = Process::begin("serve", &rest.telemetry).map_err(anyhow::Error::msg)?;
+    let Some(ledger) = process.ledger(&rest.queue, &rest.store, rest.keep).await? else { return Ok(()) };
+    let stop = process.stop.clone();
     // What an earlier process had accepted goes on at once, not at the next sweep.
     ledger.sweep_pending().await?;
-    let served = rest::run(rest, ledger.clone(), Some(figures), stop.clone());
+    let served = rest::run(rest, ledger.clone(), Some(process.figures.clone()), stop.clone());
     if no_worker {
         return served.await;
     }

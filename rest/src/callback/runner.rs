@@ -6,6 +6,8 @@ use common::job::{Callback, Record, View};
 use common::ledger::LedgerError;
 use common::queue::{Claim, Claimant, Failure, Outcome, TaskKind, Token};
 
+use tracing::Instrument as _;
+
 use super::Message;
 use crate::state::App;
 
@@ -52,7 +54,13 @@ async fn serve(app: &App, claim: &Claim, token: Token) -> Result<(), LedgerError
     let queue = app.ledger.queue();
     let record = app.ledger.record(&claim.task.job).await?;
     let failed = match &record {
-        Some(record) => tell(app, record).await?,
+        Some(record) => {
+            let span = tracing::info_span!("callback", otel.kind = "client", job.id = %record.id);
+            if let Some(parent) = &record.trace {
+                parent.adopt(&span);
+            }
+            tell(app, record).instrument(span).await?
+        }
         None => None,
     };
     if let (Some(record), None) = (&record, &failed) {

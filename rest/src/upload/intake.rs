@@ -163,6 +163,7 @@ const WAITING: usize = 2;
 const SMALL_BYTES: usize = 1 << 18;
 
 /// Takes a source in, hashed and looked at on the way: streamed to `incoming/`, unless it is small.
+#[tracing::instrument(skip_all)]
 pub(crate) async fn receive(app: &App, source: &mut impl Source, limit: u64) -> Result<Received, Problem> {
     let mut intake = Intake::new(limit);
     let mut first = Vec::new();

@@ -48,6 +48,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     order.pulse = pulse(lease.beat());
     let beat = lease.beat().clone();
     let sealed = blocking(move || {
+        let _span = tracing::info_span!("mix").entered();
         let total = sources.frames();
         let sealed =
             separation::derive(&mut sources, &order, beat.stop(), &mut |done| beat.units(done, total));

@@ -34,6 +34,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let (beat, store, job) = (lease.beat().clone(), Arc::clone(tools.ledger.store()), record.id);
     let runtime = Handle::current();
     let sealed = blocking(move || {
+        let _span = tracing::info_span!("join").entered();
         let fetch = beat.clone();
         let mut sums = move |index: usize| {
             fetch.tick();

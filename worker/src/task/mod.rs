@@ -10,10 +10,13 @@ mod song;
 mod span;
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use common::job::Ending;
+use common::job::{Ending, Record};
 use common::ledger::Ledger;
-use common::queue::{Outcome, TaskKind};
+use common::queue::{Claim, Outcome, TaskKind};
+use common::telemetry::{describe, waited};
+use tracing::{Instrument as _, Span};
 
 pub(crate) use failure::Failed;
 pub(crate) use files::{Place, temporary};
@@ -51,20 +54,39 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome
         }
         None => {}
     }
-    match claim.task.kind {
-        TaskKind::Plan => plan::perform(tools, lease, &record).await,
-        TaskKind::Span => span::perform(tools, lease, &record).await,
-        TaskKind::Merge => merge::perform(tools, lease, &record).await,
-        TaskKind::Derive => derive::perform(tools, lease, &record).await,
-        TaskKind::Notify => Err(Failed::Permanent("workers tell nobody".to_owned())),
+    let work = async {
+        match claim.task.kind {
+            TaskKind::Plan => plan::perform(tools, lease, &record).await,
+            TaskKind::Span => span::perform(tools, lease, &record).await,
+            TaskKind::Merge => merge::perform(tools, lease, &record).await,
+            TaskKind::Derive => derive::perform(tools, lease, &record).await,
+            TaskKind::Notify => Err(Failed::Permanent("workers tell nobody".to_owned())),
+        }
+    };
+    work.instrument(traced(claim, &record)).await
+}
+
+/// The span of a task, as a part of what began with the request for its job.
+fn traced(claim: &Claim, record: &Record) -> Span {
+    let task = claim.task;
+    let span = tracing::info_span!("task", otel.name = task.kind.as_str(), otel.kind = "consumer");
+    if let Some(parent) = &record.trace {
+        parent.adopt(&span);
+        if claim.attempt == 1 && [TaskKind::Plan, TaskKind::Derive].contains(&task.kind) && task.plan == 0 {
+            waited(parent, record.id, UNIX_EPOCH + Duration::from_millis(record.created_ms));
+        }
     }
+    describe(&span, "job.id", record.id.to_string());
+    describe(&span, "task.attempt", i64::from(claim.attempt));
+    span
 }
 
 /// Runs blocking work of a task on a thread of its own; a panic in it is a failure of this task alone.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
-    match tokio::task::spawn_blocking(work).await {
+    let span = Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(result) => result,
         Err(error) => Err(Failed::Transient(format!("the work broke off: {error}"))),
     }

@@ -105,6 +105,7 @@ async fn whole(
     order.temp_dir.clone_from(&tools.settings.temp_dir);
     order.pulse = pulse(&beat);
     let sealed = blocking(move || {
+        let _span = tracing::info_span!("separate").entered();
         let start = Instant::now();
         let mut watch = |progress: demucs::Progress| {
             beat.units(progress.segments_done, progress.segments_total);

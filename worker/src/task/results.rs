@@ -64,6 +64,7 @@ pub(crate) async fn publish(
 }
 
 /// Stores the sources and lets others know of them.
+#[tracing::instrument(skip_all)]
 async fn keep(
     tools: &Arc<Tools>,
     lease: &Lease,
@@ -90,6 +91,7 @@ async fn keep(
     Ok(tools.ledger.keep(record, &Kept { v, job, sources, song_rate_hz, song_frames, until_s }).await?)
 }
 
+#[tracing::instrument(skip_all, fields(stem = %stem))]
 async fn store(
     tools: &Arc<Tools>,
     lease: &Lease,

@@ -106,6 +106,7 @@ fn position(kept: &[Kept], record: &Record) -> Option<usize> {
 }
 
 /// Decodes hostile bytes: in a process of its own where there is a program for it.
+#[tracing::instrument(skip_all)]
 fn decode(file: &Arc<File>, settings: &Settings, beat: &Beat, rate: u32) -> Result<Song, Failed> {
     if let Some(program) = &settings.decoder {
         return decoder::decode(program, file, settings, beat, rate);

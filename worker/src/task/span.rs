@@ -31,6 +31,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let beat = lease.beat().clone();
     let temp_dir = tools.settings.temp_dir.clone();
     let (song, file) = blocking(move || {
+        let _span = tracing::info_span!("separate").entered();
         let start = Instant::now();
         let mut watch = |progress: demucs::Progress| {
             beat.units(progress.segments_done, progress.segments_total);

@@ -9,3 +9,4 @@ mod ends;
 mod identity;
 mod processes;
 mod reference;
+mod traces;

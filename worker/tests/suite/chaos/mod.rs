@@ -9,7 +9,7 @@ mod failpoints;
 mod faults;
 mod hooks;
 mod readers;
-mod songs;
+pub(crate) mod songs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

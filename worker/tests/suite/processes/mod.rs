@@ -96,6 +96,8 @@ pub(crate) struct Site {
     pub(crate) http: Http,
     /// None where the store is a folder.
     pub(crate) s3: Option<S3>,
+    /// Who takes the traces of its programs.
+    pub(crate) collector: Option<String>,
     folder: PathBuf,
 }
 
@@ -104,7 +106,7 @@ impl Site {
         let folder = servers.root.path().join(format!("site-{number}"));
         std::fs::create_dir_all(folder.join("temp")).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { servers: Arc::clone(servers), number, http: Http::new(port), s3, folder }
+        Self { servers: Arc::clone(servers), number, http: Http::new(port), s3, collector: None, folder }
     }
 
     /// Folder of temporary files of its programs.
@@ -149,6 +151,7 @@ impl Site {
             "--address=127.0.0.1".to_owned(),
             "--admin-port=0".to_owned(),
         ];
+        arguments.extend(self.collector.iter().map(|address| format!("--otlp-endpoint={address}")));
         arguments.extend(match self.s3 {
             Some(_) => vec![
                 format!("--s3-endpoint={}", self.servers.weed.endpoint()),

@@ -1,0 +1,50 @@
+//! The way in that all programs of the service share.
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::backends::{self, BackendError, KeepArgs, QueueArgs, StoreArgs};
+use crate::ledger::Ledger;
+use crate::shutdown;
+use crate::telemetry::{self, Journal, TelemetryArgs, Traces};
+
+/// A program that has begun: it logs, counts, traces and hears signals.
+#[derive(Debug)]
+pub struct Process {
+    /// Cancelled by the first signal to stop.
+    pub stop: CancellationToken,
+    /// Gives the text for `/metrics`.
+    pub figures: PrometheusHandle,
+    journal: Option<Journal>,
+    /// Sends what is left when the program ends.
+    _traces: Option<Traces>,
+}
+
+impl Process {
+    /// Begins; `role` is `rest`, `worker` or `serve`. Once for each process.
+    ///
+    /// # Errors
+    /// A sentence where a setting cannot be used or signals cannot be heard.
+    pub fn begin(role: &'static str, args: &TelemetryArgs) -> Result<Self, String> {
+        let (journal, figures, traces) = telemetry::init(role, args)?;
+        let stop = shutdown::on_signals().map_err(|error| format!("signals cannot be heard: {error}"))?;
+        Ok(Self { stop, figures, journal: Some(journal), _traces: traces })
+    }
+
+    /// The ledger that the settings name, to whose queue log lines go from now on; none where it was time to stop first.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub async fn ledger(
+        &mut self,
+        queue: &QueueArgs,
+        store: &StoreArgs,
+        keep: KeepArgs,
+    ) -> Result<Option<Ledger>, BackendError> {
+        let ledger = backends::ledger(queue, store, keep.into(), &self.stop).await?;
+        if let (Some(ledger), Some(journal)) = (&ledger, self.journal.take()) {
+            tokio::spawn(journal.run(ledger.queue().clone(), self.stop.clone()));
+        }
+        Ok(ledger)
+    }
+}
