@@ -136,6 +136,12 @@ impl ObjectKey {
         Self::queue(format!("{INCOMING}{}", upload.simple()))
     }
 
+    /// How an upload is cut that is sent in parts.
+    #[must_use]
+    pub fn incoming_cut(upload: Uuid) -> Self {
+        Self::queue(format!("{INCOMING}{}.json", upload.simple()))
+    }
+
     /// What is written at start-up to see that the store keeps its promises.
     #[must_use]
     pub fn probe(bucket: Bucket, unique: Uuid) -> Self {
@@ -430,6 +436,7 @@ mod tests {
             ObjectKey::epoch(Epoch(7)),
             ObjectKey::gone(&tenant, &song),
             ObjectKey::incoming(Uuid::nil()),
+            ObjectKey::incoming_cut(Uuid::nil()),
             ObjectKey::kept(&tenant, &key),
         ] {
             assert_eq!(of_none.job_id(), None, "{of_none}");

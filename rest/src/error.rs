@@ -63,6 +63,7 @@ codes! {
     MethodNotAllowed 405 "method_not_allowed" "The address does not have this method."
     Timeout 408 "timeout" "The request took too long."
     InFlight 409 "idempotency_in_flight" "A request with this idempotency key is still worked on."
+    UploadIncomplete 409 "upload_incomplete" "Parts of the upload have not been sent."
     UploadExists 409 "upload_exists" "The upload is there already."
     NotFinished 409 "not_finished" "The job has not succeeded."
     Gone 410 "gone" "The results' time is over."

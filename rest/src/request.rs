@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use bytes::Bytes;
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
@@ -130,15 +131,24 @@ pub(crate) const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// A small JSON body.
 pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let bytes = axum::body::to_bytes(body, MAX_JSON_BYTES).await.map_err(|error| {
+    parse(&small(body).await?)
+}
+
+async fn small(body: Body) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, MAX_JSON_BYTES).await.map_err(|error| {
         let too_large = error.source().is_some_and(<dyn Error>::is::<LengthLimitError>);
         if too_large {
             Problem::new(Code::TooLarge, "the JSON body is larger than 1 MiB")
         } else {
             broken(&error)
         }
-    })?;
-    parse(&bytes)
+    })
+}
+
+/// A small JSON body, or none.
+pub(crate) async fn json_or_default<T: DeserializeOwned + Default>(body: Body) -> Result<T, Problem> {
+    let bytes = small(body).await?;
+    if bytes.is_empty() { Ok(T::default()) } else { parse(&bytes) }
 }
 
 /// JSON as a type of ours.

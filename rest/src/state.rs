@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::ObjectKey;
 use common::ledger::Ledger;
-use common::storage::{Signed, StoreError};
+use common::storage::{Cut, Signed, SignedParts, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -78,6 +78,19 @@ impl App {
             return Ok(None);
         }
         self.ledger.store().sign(key, what, valid, file_name).await
+    }
+
+    /// The same for the parts of an object.
+    pub(crate) async fn sign_parts(
+        &self,
+        key: &ObjectKey,
+        cut: Cut,
+        valid: Duration,
+    ) -> Result<Option<SignedParts>, StoreError> {
+        if self.config.store.s3_public_endpoint.is_none() {
+            return Ok(None);
+        }
+        self.ledger.store().sign_parts(key, cut, valid).await
     }
 }
 

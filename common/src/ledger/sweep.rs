@@ -160,6 +160,7 @@ impl Ledger {
         let gone = (self.keep.results * 4).max(std::time::Duration::from_hours(24));
         self.remove_old(Bucket::Queue, GONE, gone).await?;
         self.sweep_work().await?;
+        self.store.tidy().await;
         // Of start-ups that were killed.
         for bucket in [Bucket::Queue, Bucket::Output] {
             self.remove_old(bucket, PROBE, self.keep.uploads).await?;

@@ -34,6 +34,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, TryStreamExt, iter};
+use serde::{Deserialize, Serialize};
 
 use crate::keys::{Bucket, ObjectKey};
 
@@ -151,6 +152,47 @@ pub enum Signed {
     },
 }
 
+/// How an object is cut into parts that are sent one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Length of the whole in bytes.
+    pub size_bytes: u64,
+    /// Length of each part but the last one, in bytes.
+    pub part_bytes: u64,
+}
+
+impl Cut {
+    /// The parts by their numbers, which begin at 1, and their lengths in bytes.
+    pub fn parts(self) -> impl Iterator<Item = (u32, u64)> {
+        let Self { size_bytes, part_bytes } = self;
+        let count = size_bytes.div_ceil(part_bytes) as u32;
+        (1..=count).map(move |number| {
+            let before = u64::from(number - 1) * part_bytes;
+            (number, part_bytes.min(size_bytes - before))
+        })
+    }
+}
+
+/// An object that someone may send in parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedParts {
+    /// Names it to the store until [`Store::join`].
+    pub upload: String,
+    /// Addresses of the parts in their order; each takes exactly as many bytes as the part has.
+    pub addresses: Vec<String>,
+}
+
+/// What became of parts that were to be joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// They are an object now.
+    Whole,
+    /// The first part that has not been sent, or has another length.
+    Missing(u32),
+    /// There are no such parts: they were joined before, or are gone.
+    Unknown,
+}
+
 /// A store of objects.
 ///
 /// Every call refuses a key that is no good in all stores alike: 1 to 1024 bytes, parts between `/` of 1 to 255
@@ -193,6 +235,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         valid: Duration,
         file_name: Option<&str>,
     ) -> Result<Option<String>>;
+
+    /// Addresses under which anyone may send the parts of an object for a while; none where the store has no such thing.
+    async fn sign_parts(&self, _: &ObjectKey, _: Cut, _valid: Duration) -> Result<Option<SignedParts>> {
+        Ok(None)
+    }
+
+    /// Makes one object of parts that were sent to addresses of [`Store::sign_parts`], over what may be there.
+    async fn join(&self, _: &ObjectKey, _upload: &str, _: Cut) -> Result<Joined> {
+        Ok(Joined::Unknown)
+    }
+
+    /// Removes what writers that died, or senders of parts that gave up, have left open for a day.
+    async fn tidy(&self) {}
 
     /// Makes what is missing (buckets, folders) and checks that the store keeps its promises, above all that
     /// [`Write::Once`] is honoured. Called at start-up.

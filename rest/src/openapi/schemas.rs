@@ -85,7 +85,9 @@ pub(super) fn schemas() -> Value {
         })),
         "Upload": object(&["id", "url", "method", "expires_in_s", "max_bytes"], json!({
             "id": text, "url": text, "method": text, "expires_in_s": whole, "max_bytes": whole,
+            "part_bytes": whole, "parts": list(text.clone()),
         })),
+        "Announced": object(&[], json!({ "size_bytes": { "type": ["integer", "null"], "minimum": 0 } })),
         "Models": object(&["models", "default"], json!({
             "models": list(object(&["name", "stems", "about"], json!({
                 "name": text, "stems": list(text.clone()), "about": text }))),

@@ -9,6 +9,7 @@ use common::job::{Callback, Options};
 use common::ledger::{Accepted, Answer};
 
 use super::jobs::{answer, location, made, preferred};
+use super::uploads::join;
 use crate::asked::{Asked, AskedJson};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
@@ -171,6 +172,7 @@ impl Taking<'_> {
                 let id = super::uploads::id(&upload)?;
                 let key = ObjectKey::incoming(id);
                 let song = if self.keep {
+                    join(self.app, id).await?;
                     Song::Received(read_back(self.app, &key).await?, Some(key))
                 } else {
                     Song::Compared

@@ -109,6 +109,7 @@ fn jobs_entries() -> Vec<Entry> {
                 Code::NotFound,
                 Code::Timeout,
                 Code::InFlight,
+                Code::UploadIncomplete,
                 Code::TooLarge,
                 Code::MediaType,
                 Code::NotAudio,
@@ -225,8 +226,9 @@ fn files_entries() -> Vec<Entry> {
             "createUpload",
             "Ask where to send a song.",
         )
+        .body(&[(JSON, "Announced")])
         .answers(&[Answer(201, "Where to send it.", Some((JSON, "Upload")))])
-        .errors(&[Code::Unavailable]),
+        .errors(&[Code::InvalidRequest, Code::Timeout, Code::TooLarge, Code::Unavailable]),
         Entry::new(
             Method::PUT,
             "/v2/uploads/{upload}",

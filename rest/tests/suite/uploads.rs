@@ -62,6 +62,45 @@ async fn an_upload_at_the_store_is_signed(place: Place) {
     ask(song(1).repeat(5)).await.is(413);
 }
 
+#[tokio::test]
+async fn a_large_upload_is_sent_to_the_store_in_parts() {
+    let place = Place::real();
+    let server = place.server(&["--s3-public-endpoint", "http://as-configured.test"]).await;
+    let large = song(1).repeat((65 << 20) / song(1).len() + 1);
+    let announce = async |size: usize| {
+        let body = json!({ "size_bytes": size }).to_string();
+        server.call(Method::POST, "/v2/uploads", &[("content-type", "application/json")], body).await
+    };
+    announce(201 << 20).await.is(413);
+    assert!(announce(1 << 20).await.is(201).json().get("parts").is_none(), "it is small");
+    let upload = announce(large.len()).await.is(201).json();
+    let links = upload["parts"].as_array().unwrap();
+    let pieces: Vec<&[u8]> = large.chunks(upload["part_bytes"].as_u64().unwrap() as usize).collect();
+    assert_eq!((links.len(), pieces.len()), (5, 5));
+    let send = async |number: usize, bytes: &[u8]| {
+        server.at_store(Method::PUT, links[number].as_str().unwrap(), bytes.to_vec()).await
+    };
+    let ask = async || {
+        let body = json!({ "upload": upload["id"] }).to_string();
+        server.call(Method::POST, "/v2/jobs", &[("content-type", "application/json")], body).await
+    };
+    for number in [4, 0, 1, 3] {
+        send(number, pieces[number]).await.is(200);
+    }
+    let missing = ask().await.is(409).json();
+    assert_eq!(
+        (missing["code"].as_str(), missing["param"].as_str()),
+        (Some("upload_incomplete"), Some("upload"))
+    );
+    assert!(missing["detail"].as_str().unwrap().starts_with("part 3 "), "{missing}");
+    assert!(!send(2, b"too short").await.status.is_success());
+    send(2, pieces[2]).await.is(200);
+    assert_eq!(ask().await.is(202).json()["song"], crate::support::hex(&large));
+    server.settle().await;
+    assert!(server.paths(Bucket::Queue, "incoming/").await.is_empty());
+    ask().await.is(404);
+}
+
 async fn too_large_is_413_in_every_form(place: Place) {
     let server = place.server(&["--upload-bytes", "100k"]).await;
     let endless =

@@ -4,6 +4,7 @@ mod body;
 mod config;
 mod copy;
 mod fault;
+mod parts;
 mod probe;
 mod put;
 mod sign;
@@ -24,7 +25,9 @@ use tokio::sync::Semaphore;
 pub use config::{AccessKeys, S3Config};
 
 use crate::keys::{Bucket, ObjectKey};
-use crate::storage::{ByteStream, Meta, Object, Page, Result, Signed, Store, Write, Written, name};
+use crate::storage::{
+    ByteStream, Cut, Joined, Meta, Object, Page, Result, Signed, SignedParts, Store, Write, Written, name,
+};
 use fault::Fault;
 
 /// Parts that all uploads of a store together have under way. With a part that each upload gathers meanwhile,
@@ -136,12 +139,26 @@ impl Store for S3 {
         self.link(key, what, valid, file_name).await.map(Some)
     }
 
+    async fn sign_parts(&self, key: &ObjectKey, cut: Cut, valid: Duration) -> Result<Option<SignedParts>> {
+        self.links_of_parts(key, cut, valid).await.map(Some)
+    }
+
+    async fn join(&self, key: &ObjectKey, upload: &str, cut: Cut) -> Result<Joined> {
+        self.join_parts(key, upload, cut).await
+    }
+
+    async fn tidy(&self) {
+        for bucket in [Bucket::Queue, Bucket::Output] {
+            self.remove_old_uploads(bucket).await;
+        }
+    }
+
     async fn prepare(&self) -> Result<()> {
         for bucket in [Bucket::Queue, Bucket::Output] {
             self.ensure_bucket(bucket).await?;
             self.probe(bucket).await?;
-            self.remove_old_uploads(bucket).await;
         }
+        self.tidy().await;
         Ok(())
     }
 }

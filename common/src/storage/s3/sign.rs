@@ -1,8 +1,9 @@
 //! Links that carry their own permission.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 
 use super::S3;
 use super::copy::percent;
@@ -19,22 +20,32 @@ impl S3 {
         file_name: Option<&str>,
     ) -> Result<String> {
         let (bucket, path) = (self.bucket(key), name::checked(key)?);
-        let valid = PresigningConfig::expires_in(valid)
-            .map_err(|error| StoreError::Refused(format!("a link cannot be valid for {valid:?}: {error}")))?;
+        let valid = valid_for(valid)?;
         let put = || self.public.put_object().bucket(bucket).key(path);
-        let signed = match what {
+        match what {
             Signed::Get => {
                 let request = self.public.get_object().bucket(bucket).key(path);
                 let named = request.set_response_content_disposition(file_name.map(disposition));
-                named.presigned(valid).await.map_err(|error| error.to_string())
+                signed_for(named.presigned(valid).await)
             }
-            Signed::Put => put().presigned(valid).await.map_err(|error| error.to_string()),
+            Signed::Put => signed_for(put().presigned(valid).await),
             Signed::PutExactly { size_bytes } => {
-                let bound = put().content_length(size_bytes as i64);
-                bound.presigned(valid).await.map_err(|error| error.to_string())
+                signed_for(put().content_length(size_bytes as i64).presigned(valid).await)
             }
-        };
-        signed.map(|request| request.uri().to_owned()).map_err(StoreError::Refused)
+        }
+    }
+}
+
+pub(super) fn valid_for(valid: Duration) -> Result<PresigningConfig> {
+    PresigningConfig::expires_in(valid)
+        .map_err(|error| StoreError::Refused(format!("a link cannot be valid for {valid:?}: {error}")))
+}
+
+/// The link in a signed request.
+pub(super) fn signed_for<E: Display>(signed: std::result::Result<PresignedRequest, E>) -> Result<String> {
+    match signed {
+        Ok(request) => Ok(request.uri().to_owned()),
+        Err(error) => Err(StoreError::Refused(error.to_string())),
     }
 }
 

@@ -65,6 +65,16 @@ impl Upload {
         opening.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }
 
+    /// What names it to the server.
+    pub(super) fn id(&self) -> Result<&str> {
+        Ok(&self.place()?.id)
+    }
+
+    /// Leaves it to someone else.
+    pub(super) fn leave_open(mut self) {
+        self.open = None;
+    }
+
     /// Sends part `number` (from 1).
     pub(super) async fn send(&self, number: i32, body: Bytes) -> Result<CompletedPart> {
         let Place { client, bucket, path, id } = self.place()?;

@@ -21,8 +21,8 @@ const KINDS: &[&str] = &[
     "",
 ];
 
-/// A media type and a body, for an operation that takes these.
-pub(super) fn body(kinds: &[String], known: &Known, dice: &mut Dice) -> (String, Vec<u8>) {
+/// A media type and a body, for the operation `id`, which takes these.
+pub(super) fn body(id: &str, kinds: &[String], known: &Known, dice: &mut Dice) -> (String, Vec<u8>) {
     if kinds.is_empty() && dice.percent(90) {
         return (String::new(), Vec::new());
     }
@@ -32,6 +32,7 @@ pub(super) fn body(kinds: &[String], known: &Known, dice: &mut Dice) -> (String,
     let older = kinds.len() == 1;
     let (sent, mut body) = match if dice.percent(5) { dice.pick(KINDS) } else { kind } {
         "multipart/form-data" => form(known, dice),
+        "application/json" if id == "createUpload" => (kind.to_owned(), announced(dice).into_bytes()),
         "application/json" if older => (kind.to_owned(), separate(dice).to_string().into_bytes()),
         "application/json" => (kind.to_owned(), sent_before(known, dice).to_string().into_bytes()),
         _ => (kind.to_owned(), file(dice)),
@@ -43,6 +44,11 @@ pub(super) fn body(kinds: &[String], known: &Known, dice: &mut Dice) -> (String,
         _ => {}
     }
     (sent, body)
+}
+
+fn announced(dice: &mut Dice) -> String {
+    let size = dice.pick(&["null", "70000", "104857600", "9007199254740993", "-1", "\"1\"", "1e3"]);
+    if dice.percent(30) { String::new() } else { format!("{{\"size_bytes\": {size}}}") }
 }
 
 fn alter(body: &mut [u8], dice: &mut Dice) {

@@ -99,7 +99,7 @@ impl<'a> Call<'a> {
                 break uri;
             }
         };
-        let (kind, body) = body(&operation.bodies, known, dice);
+        let (kind, body) = body(&operation.id, &operation.bodies, known, dice);
         let mut headers = headers(operation, known, dice);
         if let Ok(kind) = HeaderValue::from_bytes(kind.as_bytes()) {
             headers.push((HeaderName::from_static("content-type"), kind));
