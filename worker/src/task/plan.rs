@@ -35,6 +35,9 @@ pub(crate) struct Layout {
 /// Version of [`Layout`] that is written.
 pub(crate) const LAYOUT: u32 = 1;
 
+/// Title of a song that has none: of its file's name nothing is known here.
+const UNTITLED: &str = "song";
+
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
     let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
@@ -145,8 +148,8 @@ pub(crate) async fn add_tags(
     let file = tools.songs.file(&tools.ledger, record, &tools.settings, lease.beat()).await?;
     let tags = blocking(move || Ok(tags::read(&mut BufReader::new(Place::new(file)?)))).await?;
     for wanted in order.results.iter_mut().filter(|wanted| !wanted.kept) {
-        let title = tags.title.as_ref().map_or_else(String::new, |title| format!("{title} "));
-        wanted.tags = tags::Tags { title: Some(format!("{title}({})", wanted.stem.name)), ..tags.clone() };
+        let title = tags.title.as_deref().unwrap_or(UNTITLED);
+        wanted.tags = tags::Tags { title: Some(format!("{title} ({})", wanted.stem.name)), ..tags.clone() };
     }
     Ok(())
 }

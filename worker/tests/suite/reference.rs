@@ -18,7 +18,7 @@ pub(crate) fn in_one_pass(
     let song = Song::read(Box::new(std::io::Cursor::new(bytes.to_vec())), &reading, &stop).unwrap();
     let is_wanted = |stem: &Stem| stems.is_empty() || stems.iter().any(|name| name.as_str() == stem.name);
     let wanted = |stem: Stem| Wanted {
-        tags: tags::Tags { title: Some(format!("({})", stem.name)), ..tags::Tags::default() },
+        tags: tags::Tags { title: Some(format!("song ({})", stem.name)), ..tags::Tags::default() },
         stem,
         target: Target::Unnamed,
         kept: false,
