@@ -1,8 +1,10 @@
 //! What a decoder does to its process it does not do to the worker.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::job::Ending;
 use common::queue::State;
@@ -57,6 +59,68 @@ async fn a_decoder_that_hangs_is_ended_and_the_worker_goes_on() {
     worker.stop().await;
     let last = std::fs::read_to_string(&pids).unwrap().lines().last().unwrap().to_owned();
     assert!(!Path::new("/proc").join(last).exists(), "the last attempt's process is gone");
+}
+
+/// A decoder at work on two hours of silence, as the child of a shell that tells its number.
+fn at_work(dir: &Path) -> (Child, PathBuf) {
+    let song = dir.join("long.wav");
+    let size: u32 = 1 << 30;
+    let mut header =
+        b"RIFF....WAVEfmt \x10\0\0\0\x01\0\x02\0\x44\xac\0\0\x10\xb1\x02\0\x04\0\x10\0data....".to_vec();
+    header[4..8].copy_from_slice(&(size - 8).to_le_bytes());
+    header[40..44].copy_from_slice(&(size - 44).to_le_bytes());
+    std::fs::write(&song, header).unwrap();
+    std::fs::File::options().write(true).open(&song).unwrap().set_len(size.into()).unwrap();
+    let order = r#"{"max_seconds": 7200, "rate": 44100}"#;
+    let script = format!(
+        "{} decode-song '{order}' <{} >{} & echo $!; wait",
+        env!("CARGO_BIN_EXE_worker"),
+        song.display(),
+        dir.join("samples").display(),
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut shell = shell.spawn().unwrap();
+    let mut pid = String::new();
+    BufReader::new(shell.stdout.as_mut().unwrap()).read_line(&mut pid).unwrap();
+    (shell, Path::new("/proc").join(pid.trim()))
+}
+
+/// Looks again and again until it is so.
+fn soon(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_decoder_has_bounds_and_ends_with_its_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut shell, process) = at_work(dir.path());
+    let limit = |name: &str| {
+        let limits = std::fs::read_to_string(process.join("limits")).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        line.split_whitespace().next().unwrap().parse::<u64>().ok()
+    };
+    let samples = || std::fs::metadata(dir.path().join("samples")).is_ok_and(|samples| samples.len() > 0);
+    soon("it decodes", samples);
+    assert_eq!(limit("Max address space"), Some(2 << 30));
+    assert_eq!(limit("Max core file size"), Some(0));
+    assert_eq!(limit("Max cpu time"), Some(60 + 7200 / 4));
+    assert_eq!(limit("Max file size"), Some(7200 * 44_100 * 8 + (64 << 20)));
+    let status = std::fs::read_to_string(process.join("status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.trim().split(' ').next().unwrap().parse().unwrap();
+    assert!(peak_kib < 64 << 10, "{peak_kib} KiB for a song of a gigabyte");
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    let gone = || {
+        std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| stat.contains(") Z "))
+            || !process.exists()
+    };
+    soon("it ends with who started it", gone);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
