@@ -306,13 +306,7 @@ impl ObjectKey {
         Self::queue(format!("{RESETTING}{:010}", epoch.0))
     }
 
-    /// The plan of a job, `plan` counting its plans.
-    #[must_use]
-    pub fn plan(job: &JobId, plan: u32) -> Self {
-        Self::queue(format!("{}plan.json", Self::work_of_plan(job, plan)))
-    }
-
-    /// What span `span` of a plan hands to the merge.
+    /// What span `span` of a job's plan number `plan` hands to the merge.
     #[must_use]
     pub fn span(job: &JobId, plan: u32, span: u32) -> Self {
         Self::queue(format!("{}span-{span:05}", Self::work_of_plan(job, plan)))

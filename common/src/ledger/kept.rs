@@ -61,12 +61,7 @@ impl Ledger {
             // Deleted meanwhile, with what was kept until then.
             return self.forget_kept(record).await;
         }
-        for key in self.keys(Bucket::Output, &ObjectKey::kept_of(&record.tenant, &separation)).await? {
-            if key.job_id().is_some_and(|job| job != record.id) {
-                self.store.delete(&key).await?;
-            }
-        }
-        Ok(())
+        self.remove_sources(record, |job| job != record.id).await
     }
 
     /// Removes what a job has left of its sources: they are made again when they are needed.
@@ -75,8 +70,14 @@ impl Ledger {
         if self.kept_at(&record.tenant, &separation).await?.is_some_and(|kept| kept.job == record.id) {
             self.store.delete(&ObjectKey::kept(&record.tenant, &separation)).await?;
         }
-        for key in self.keys(Bucket::Output, &ObjectKey::kept_of(&record.tenant, &separation)).await? {
-            if key.job_id() == Some(record.id) {
+        self.remove_sources(record, |job| job == record.id).await
+    }
+
+    /// Removes sources of the separation that a job needs, by the jobs that left them.
+    async fn remove_sources(&self, record: &Record, goes: impl Fn(JobId) -> bool) -> Result<()> {
+        let prefix = ObjectKey::kept_of(&record.tenant, &record.options.separation(&record.song));
+        for key in self.keys(Bucket::Output, &prefix).await? {
+            if key.job_id().is_some_and(&goes) {
                 self.store.delete(&key).await?;
             }
         }
