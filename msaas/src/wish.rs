@@ -16,6 +16,7 @@ pub(crate) fn options(args: &SubmitArgs, sources: &[String]) -> Result<Options> 
         stems: args.stems.iter().map(|name| stem(name)).collect::<Result<_>>()?,
         two_stems: args.two_stems.as_deref().map(stem).transpose()?,
         mixes: args.mixes.iter().map(|text| mix(text, sources)).collect::<Result<_>>()?,
+        only_mixes: false,
         format: of_server(format(&args.format)?)?,
         rate_hz: args.format.rate,
         shifts: args.shifts,

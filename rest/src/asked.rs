@@ -48,6 +48,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("stems", "Stems to write, with commas between them; all where it is missing."),
     ("two_stems", "Write this stem and everything else."),
     ("mix", "A mix to write, as `name=stem:gain,stem:gain`; may stand there several times."),
+    ("only_mixes", "`1`: write the mixes alone, and no stems."),
     ("format", "`mp3`, `wav` or `flac`."),
     ("bitrate_kbps", "Bit rate of MP3."),
     ("bits", "Bits of a sample of WAV (16, 24, 32) or FLAC (16, 24)."),
@@ -83,6 +84,7 @@ impl Asked {
             }
             "two_stems" => options.two_stems = Some(word(value, "two_stems")?),
             "mix" => options.mixes.push(mix(value)?),
+            "only_mixes" => options.only_mixes = word::<u8>(value, "only_mixes")? != 0,
             "format" => self.format = Some(value.to_owned()),
             "bitrate_kbps" => self.bitrate_kbps = Some(word(value, "bitrate_kbps")?),
             "bits" => self.bits = Some(word(value, "bits")?),

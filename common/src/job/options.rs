@@ -19,6 +19,9 @@ pub struct Options {
     pub two_stems: Option<StemName>,
     /// Mixes to write beside them.
     pub mixes: Vec<Mix>,
+    /// Write the mixes alone, and no stems.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub only_mixes: bool,
     /// Files of the results.
     pub format: Format,
     /// Sample rate of the results in Hz; the song's where the format has it.
@@ -38,6 +41,7 @@ impl Default for Options {
             stems: Vec::new(),
             two_stems: None,
             mixes: Vec::new(),
+            only_mixes: false,
             format: Format::default(),
             rate_hz: None,
             shifts: 0,
@@ -159,6 +163,9 @@ impl Options {
         if self.stems.len() == sources.len() {
             self.stems.clear();
         }
+        if self.only_mixes && (self.mixes.is_empty() || self.two_stems.is_some() || !self.stems.is_empty()) {
+            return invalid("only_mixes", "only_mixes goes with mixes, and with no stems".to_owned());
+        }
         if self.mixes.len() > MOST_MIXES {
             let why = format!("{} mixes are too many, {MOST_MIXES} are possible", self.mixes.len());
             return invalid("mixes", why);
@@ -210,6 +217,7 @@ impl Options {
     pub fn results(&self, sources: &[StemName]) -> Vec<StemName> {
         let stems = match &self.two_stems {
             Some(stem) => vec![stem.clone(), stem.without()],
+            None if self.only_mixes => Vec::new(),
             None if self.stems.is_empty() => sources.to_vec(),
             None => self.stems.clone(),
         };

@@ -56,6 +56,7 @@ pub(super) fn schemas() -> Value {
             "model": text, "stems": list(stem.clone()), "two_stems": maybe_text,
             "mixes": list(object(&["name", "gains"], json!({
                 "name": stem, "gains": { "type": "object", "additionalProperties": number } }))),
+            "only_mixes": { "type": "boolean" },
             "format": { "oneOf": [
                 object(&["mp3"], json!({ "mp3": object(&["bitrate_kbps"], json!({ "bitrate_kbps": whole })) })),
                 object(&["wav"], json!({ "wav": object(&["bits"], json!({ "bits": { "enum": [16, 24, 32] } })) })),

@@ -105,7 +105,15 @@ pub(super) async fn mix(
     } else {
         let name: StemName = "mix".parse().map_err(|_| Problem::plain(Code::Internal))?;
         let mixes = vec![Mix { name: name.clone(), gains }];
-        (Options { mixes, format, two_stems: None, stems: Vec::new(), ..record.options.clone() }, name)
+        let options = Options {
+            mixes,
+            only_mixes: true,
+            format,
+            two_stems: None,
+            stems: Vec::new(),
+            ..record.options.clone()
+        };
+        (options, name)
     };
     let wanted = Wanted { app: &app, caller: &caller, request_id, headers: &headers };
     match wanted.of(&record, options, &name).await? {

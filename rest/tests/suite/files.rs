@@ -92,6 +92,7 @@ async fn a_mix_that_is_not_there_becomes_a_job_and_then_a_file(place: Place) {
     let later = server.get(&mix).await.is(202);
     assert_ne!(later.header("location"), path);
     assert_eq!(later.json()["options"]["mixes"][0]["gains"], json!({ "drums": 0.5, "vocals": 1.0 }));
+    assert_eq!(later.json()["options"]["only_mixes"], true, "nobody asked for its stems");
     assert_eq!(server.get(&mix).await.is(202).header("location"), later.header("location"));
     assert_eq!(server.work().await, 1);
     let ready = server.get(&mix).await.is(200);

@@ -210,6 +210,7 @@ fn stems(options: &Options, sources: &[String]) -> demucs::Result<Vec<Stem>> {
         Some(stem) => {
             vec![Stem::of(stem.as_str(), sources)?, Stem::without(stem.as_str(), Rest::Sum, sources)?]
         }
+        None if options.only_mixes => Vec::new(),
         None if options.stems.is_empty() => Stem::all(sources),
         None => {
             options.stems.iter().map(|stem| Stem::of(stem.as_str(), sources)).collect::<Result<_, _>>()?

@@ -17,7 +17,8 @@ fn decoded(bytes: Vec<u8>) -> Block {
 fn karaoke() -> Options {
     let gains = [("drums", 1.0), ("bass", 0.5), ("other", 1.0)];
     let gains = gains.into_iter().map(|(stem, gain)| (stem.parse().unwrap(), gain)).collect();
-    Options { mixes: vec![Mix { name: "karaoke".parse().unwrap(), gains }], ..Options::default() }
+    let mixes = vec![Mix { name: "karaoke".parse().unwrap(), gains }];
+    Options { mixes, only_mixes: true, ..Options::default() }
 }
 
 async fn separated(bench: &Bench, segments: Option<usize>) -> Record {
@@ -57,7 +58,7 @@ async fn a_mix_that_is_asked_for_later_is_made_without_the_network() {
         let worker = bench.worker(segments);
         let manifest = bench.end_of(&mix).await;
         let Ending::Succeeded { results } = &manifest.ending else { panic!("{manifest:?}") };
-        assert_eq!(results.len(), STEMS.len() + 1);
+        assert_eq!(results.len(), 1, "its stems are there already");
         // Half a step of 22 bits for each kept source with its gain, and half a step of 24 for what is compared.
         let largest = difference(&bench, &stems, &mix).await;
         assert!(largest < 1e-6, "{largest}");
