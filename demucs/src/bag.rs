@@ -1,9 +1,8 @@
 //! One or several networks whose outputs are averaged.
 
-use candle_core::Device;
-
+use crate::compute::Compute;
 use crate::error::{Error, Result};
-use crate::model::HTDemucs;
+use crate::network::Network;
 use crate::weights::Checkpoint;
 
 /// Networks with the weight of each of their sources.
@@ -18,13 +17,13 @@ pub struct Bag {
 #[derive(Debug)]
 pub struct Member {
     /// The network.
-    pub model: HTDemucs,
+    pub model: Network,
     /// Weight of each source; 0 where this network has no say.
     pub weights: Vec<f32>,
 }
 
 impl Bag {
-    /// Builds the networks of `checkpoints` on `device`.
+    /// Builds the networks of `checkpoints`.
     ///
     /// `weights` has one row for each checkpoint with one weight for each source; without it all
     /// weigh the same. A part of a bag is a bag for the sources that its networks give.
@@ -32,10 +31,14 @@ impl Bag {
     /// # Errors
     /// [`Error::Unsupported`] when a network is of another kind or the networks do not match,
     /// [`Error::Tensor`] when a weight is missing or of another shape.
-    pub fn new(checkpoints: Vec<Checkpoint>, weights: Option<&[Vec<f32>]>, device: &Device) -> Result<Self> {
+    pub fn new(
+        checkpoints: Vec<Checkpoint>,
+        weights: Option<&[Vec<f32>]>,
+        compute: &Compute,
+    ) -> Result<Self> {
         let mut members: Vec<Member> = Vec::new();
         for (i, checkpoint) in checkpoints.into_iter().enumerate() {
-            let model = HTDemucs::from_checkpoint(checkpoint, device)?;
+            let model = Network::from_checkpoint(checkpoint, compute)?;
             let config = model.config();
             let row = match weights {
                 Some(rows) => rows.get(i).cloned().unwrap_or_default(),

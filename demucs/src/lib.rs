@@ -6,12 +6,12 @@
 //!
 //! ```
 //! use demucs::seeded::{checkpoint, signal, small_kwargs};
-//! use demucs::{Bag, Device, Request, Samples, Separator, Settings, Stem};
+//! use demucs::{Bag, Compute, Request, Samples, Separator, Settings, Stem};
 //!
 //! # fn main() -> demucs::Result<()> {
 //! // A network of random weights; the real ones come from `weights::Checkpoint::from_bytes`.
 //! let network = checkpoint(small_kwargs(&["drums", "bass", "other", "vocals"]), 1)?;
-//! let separator = Separator::new(Bag::new(vec![network], None, &Device::Cpu)?, Settings::default())?;
+//! let separator = Separator::new(Bag::new(vec![network], None, &Compute::cpu())?, Settings::default())?;
 //! let request = Request::new(Stem::all(separator.bag().sources()));
 //!
 //! let mut song = Samples { channels: signal(1000) };
@@ -24,10 +24,12 @@
 #![warn(missing_docs)]
 
 pub mod bag;
-pub mod device;
+pub mod compute;
 pub mod error;
+pub mod kernels;
 pub mod mixture;
 pub mod model;
+pub mod network;
 pub mod overlap;
 mod pass;
 pub mod progress;
@@ -42,9 +44,11 @@ pub mod weights;
 
 pub use bag::Bag;
 pub use candle_core::{Device, Tensor};
-pub use device::device;
+pub use compute::Compute;
 pub use error::{BoxError, Error, Result};
+pub use kernels::Kernels;
 pub use mixture::{Loudness, Mixture, Samples};
+pub use network::Network;
 pub use progress::{Observer, Progress};
 pub use separator::{Request, Separator, Settings};
 pub use shift::Shifts;

@@ -48,24 +48,20 @@ pub(crate) fn read_window(
 }
 
 /// What the network made of one segment: `[2 * sources, N]`.
-#[derive(Debug)]
-pub(crate) struct Output {
-    samples: Vec<f32>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output<'a> {
+    samples: &'a [f32],
     window_frames: usize,
 }
 
-impl Output {
+impl<'a> Output<'a> {
     /// Of rows of `window_frames` each.
-    pub(crate) fn new(samples: Vec<f32>, window_frames: usize) -> Self {
+    pub(crate) fn new(samples: &'a [f32], window_frames: usize) -> Self {
         Self { samples, window_frames }
     }
 
     /// The rows of `sources`, two each, cut to the segment's chunk.
-    pub(crate) fn chunk<'a>(
-        &'a self,
-        sources: &'a [usize],
-        segment: Segment,
-    ) -> impl Iterator<Item = &'a [f32]> {
+    pub(crate) fn chunk(self, sources: &'a [usize], segment: Segment) -> impl Iterator<Item = &'a [f32]> {
         let chunk = segment.chunk_offset()..segment.chunk_offset() + segment.chunk_frames;
         let rows = sources.iter().flat_map(|source| [2 * source, 2 * source + 1]);
         rows.map(move |row| &self.samples[row * self.window_frames..][chunk.clone()])

@@ -1,8 +1,7 @@
 //! A whole song through a bag of networks, segment by segment.
 
 use std::ops::{ControlFlow, Range};
-
-use candle_core::Tensor;
+use std::sync::{Mutex, PoisonError};
 
 use crate::bag::Bag;
 use crate::error::{Error, Result};
@@ -23,6 +22,14 @@ pub struct Separator {
     pub(crate) bag: Bag,
     pub(crate) batch: usize,
     threads: rayon::ThreadPool,
+    buffers: Mutex<Buffers>,
+}
+
+/// What goes into a network and comes out of it, kept from batch to batch.
+#[derive(Debug, Default)]
+struct Buffers {
+    windows: Vec<f32>,
+    outputs: Vec<f32>,
 }
 
 /// What is asked of a separation.
@@ -76,7 +83,7 @@ impl Separator {
             .thread_name(|i| format!("separate-{i}"))
             .build()
             .map_err(|e| Error::Threads { threads: settings.threads, reason: e.to_string() })?;
-        Ok(Self { bag, batch: settings.batch.max(1), threads })
+        Ok(Self { bag, batch: settings.batch.max(1), threads, buffers: Mutex::default() })
     }
 
     /// The networks.
@@ -216,39 +223,46 @@ impl Separator {
     /// Separates the next batch of a pass; returns how many segments it had.
     fn advance(&self, pass: &mut Pass, mixture: &mut dyn Mixture, loudness: &Loudness) -> Result<usize> {
         let batch = pass.next..pass.segments.count().min(pass.next + self.batch);
-        let outputs = self.forward(pass, batch.clone(), mixture, loudness)?;
-        for (index, output) in batch.clone().zip(&outputs) {
-            let segment = pass.segments.get(index);
-            pass.overlap.add(segment.chunk_start, output.chunk(&pass.sources, segment));
-            pass.next = index + 1;
-            pass.overlap.complete_to(pass.segments.complete_before(pass.next));
-        }
+        let segments = pass.segments;
+        let Pass { member, sources, overlap, next, .. } = pass;
+        self.forward(*member, &segments, batch.clone(), mixture, loudness, &mut |index, output| {
+            let segment = segments.get(index);
+            overlap.add(segment.chunk_start, output.chunk(sources, segment));
+            *next = index + 1;
+            overlap.complete_to(segments.complete_before(*next));
+        })?;
         Ok(batch.len())
     }
 
-    /// Runs segments of a pass through its network together.
+    /// Runs segments of a pass through its network together, and hands over what it made of each in turn.
     pub(crate) fn forward(
         &self,
-        pass: &Pass,
+        member: usize,
+        segments: &Segments,
         batch: Range<usize>,
         mixture: &mut dyn Mixture,
         loudness: &Loudness,
-    ) -> Result<Vec<Output>> {
-        let model = &self.bag.members()[pass.member].model;
+        take: &mut dyn FnMut(usize, Output<'_>),
+    ) -> Result<()> {
+        let model = &self.bag.members()[member].model;
         let n = model.config().segment_frames();
-        let mut input = vec![0f32; batch.len() * 2 * n];
-        for (index, window) in batch.clone().zip(input.chunks_exact_mut(2 * n)) {
-            read_window(mixture, pass.segments.get(index), loudness, window)?;
+        let per_segment = 2 * model.config().sources.len() * n;
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Buffers { windows, outputs } = &mut *buffers;
+        windows.clear();
+        windows.resize(batch.len() * 2 * n, 0.0);
+        outputs.resize(batch.len() * per_segment, 0.0);
+        for (index, window) in batch.clone().zip(windows.chunks_exact_mut(2 * n)) {
+            read_window(mixture, segments.get(index), loudness, window)?;
         }
-        let input = Tensor::from_vec(input, (batch.len(), 2, n), model.device())?;
-        let output = self.threads.install(|| model.forward(&input, &mut ()))?;
-        let output = output.flatten_all()?.to_vec1::<f32>()?;
-        let per_segment = output.len() / batch.len();
-        let outputs = batch.zip(output.chunks_exact(per_segment)).map(|(segment, output)| {
-            let finite = output.iter().all(|sample| sample.is_finite());
-            if finite { Ok(Output::new(output.to_vec(), n)) } else { Err(Error::NotFinite { segment }) }
-        });
-        outputs.collect()
+        self.threads.install(|| model.forward(windows, outputs))?;
+        for (segment, output) in batch.zip(outputs.chunks_exact(per_segment)) {
+            if !output.iter().all(|sample| sample.is_finite()) {
+                return Err(Error::NotFinite { segment });
+            }
+            take(segment, Output::new(output, n));
+        }
+        Ok(())
     }
 
     /// Averages what all passes have complete and hands the stems of that range to the sink.

@@ -114,9 +114,10 @@ impl Separator {
                 return Err(Error::Canceled);
             }
             let batch = next..end.min(next + self.batch);
-            for (index, output) in batch.clone().zip(self.forward(&pass, batch.clone(), mixture, loudness)?) {
-                sums.add(pass.segments.get(index), &output, &pass.sources, &weight);
-            }
+            let segments = &pass.segments;
+            self.forward(pass.member, segments, batch.clone(), mixture, loudness, &mut |index, output| {
+                sums.add(segments.get(index), output, &pass.sources, &weight);
+            })?;
             progress.segments_done += batch.len();
             next = batch.end;
         }
@@ -162,7 +163,7 @@ fn missing(pass: &Pass) -> Error {
 }
 
 impl SpanSums {
-    fn add(&mut self, segment: Segment, output: &Output, sources: &[usize], weight: &[f32]) {
+    fn add(&mut self, segment: Segment, output: Output<'_>, sources: &[usize], weight: &[f32]) {
         let skipped = (-segment.chunk_start).max(0) as usize;
         let start = segment.chunk_start.max(0) as usize;
         let shared = self.reach.saturating_sub(start);

@@ -67,26 +67,17 @@ impl Spectrogram {
     }
 
     fn forward_channel(&self, samples: &[f32], planes: &mut [f32], frames: usize) {
-        let (bins, hop) = (self.nfft / 2, self.hop());
-        let scale = 1.0 / (self.nfft as f32).sqrt();
+        let bins = self.nfft / 2;
         let starts: Vec<usize> = (0..frames).step_by(FRAMES_PER_TASK).collect();
         let blocks: Vec<Vec<Complex32>> = starts
             .par_iter()
             .map(|&start| {
-                let mut input = self.forward.make_input_vec();
-                let mut scratch = self.forward.make_scratch_vec();
-                let mut spectrum = self.forward.make_output_vec();
+                let mut work = self.work();
                 let count = FRAMES_PER_TASK.min(frames - start);
                 let mut block = vec![Complex32::default(); bins * count];
                 for i in 0..count {
-                    let origin = ((start + i) * hop) as isize - (hop / 2 * 3) as isize;
-                    for (k, (value, w)) in input.iter_mut().zip(&self.window).enumerate() {
-                        *value = samples[reflect(origin + k as isize, samples.len())] * w;
-                    }
-                    let planned = self.forward.process_with_scratch(&mut input, &mut spectrum, &mut scratch);
-                    debug_assert!(planned.is_ok(), "buffers come from the plan");
-                    for (bin, value) in spectrum[..bins].iter().enumerate() {
-                        block[bin * count + i] = value * scale;
+                    for (bin, value) in self.analyze(samples, start + i, &mut work).iter().enumerate() {
+                        block[bin * count + i] = *value;
                     }
                 }
                 block
@@ -121,31 +112,87 @@ impl Spectrogram {
 
     fn inverse_channel(&self, planes: &[f32], samples: &mut [f32], frames: usize) {
         let (bins, hop) = (self.nfft / 2, self.hop());
-        // Four windows overlap everywhere inside the segment; their squares add up to 1.5.
-        let scale = 1.0 / ((self.nfft as f32).sqrt() * 1.5);
-        let mut spectrum = self.inverse.make_input_vec();
-        let mut scratch = self.inverse.make_scratch_vec();
-        let mut output = self.inverse.make_output_vec();
+        let mut work = self.work();
+        let mut spectrum = vec![Complex32::default(); bins];
         let (real, imaginary) = planes.split_at(bins * frames);
         for frame in 0..frames {
-            for (bin, value) in spectrum[..bins].iter_mut().enumerate() {
+            for (bin, value) in spectrum.iter_mut().enumerate() {
                 *value = Complex32::new(real[bin * frames + frame], imaginary[bin * frames + frame]);
             }
-            // A real signal's lowest bin has no imaginary part: the transform ignores it.
-            spectrum[0].im = 0.0;
-            spectrum[bins] = Complex32::default();
-            let planned = self.inverse.process_with_scratch(&mut spectrum, &mut output, &mut scratch);
-            debug_assert!(planned.is_ok(), "buffers come from the plan");
             let origin = (frame * hop) as isize - (hop / 2 * 3) as isize;
             let skipped = (-origin).max(0) as usize;
             let at = origin.max(0) as usize;
-            let windowed = output.iter().zip(&self.window).skip(skipped);
+            let windowed = self.synthesize(&spectrum, &mut work).iter().skip(skipped);
             let end = samples.len();
-            for (sample, (value, w)) in samples[at.min(end)..].iter_mut().zip(windowed) {
-                *sample += value * w * scale;
+            for (sample, value) in samples[at.min(end)..].iter_mut().zip(windowed) {
+                *sample += value;
             }
         }
     }
+
+    /// Samples of a frame.
+    pub(crate) fn nfft(&self) -> usize {
+        self.nfft
+    }
+
+    /// Memory for [`Self::analyze`] and [`Self::synthesize`].
+    pub(crate) fn work(&self) -> Work {
+        let (forward, inverse) = (self.forward.get_scratch_len(), self.inverse.get_scratch_len());
+        Work {
+            samples: self.forward.make_input_vec(),
+            spectrum: self.forward.make_output_vec(),
+            scratch: vec![Complex32::default(); forward.max(inverse)],
+        }
+    }
+
+    /// The spectrum of one frame of `samples`: nfft / 2 bins.
+    pub(crate) fn analyze<'w>(&self, samples: &[f32], frame: usize, work: &'w mut Work) -> &'w [Complex32] {
+        let origin = (frame * self.hop()) as isize - (self.hop() / 2 * 3) as isize;
+        let inside = usize::try_from(origin).ok().and_then(|start| samples.get(start..start + self.nfft));
+        if let Some(inside) = inside {
+            for (value, (sample, w)) in work.samples.iter_mut().zip(inside.iter().zip(&self.window)) {
+                *value = sample * w;
+            }
+        } else {
+            for (k, (value, w)) in work.samples.iter_mut().zip(&self.window).enumerate() {
+                *value = samples[reflect(origin + k as isize, samples.len())] * w;
+            }
+        }
+        let scratch = &mut work.scratch[..self.forward.get_scratch_len()];
+        let planned = self.forward.process_with_scratch(&mut work.samples, &mut work.spectrum, scratch);
+        debug_assert!(planned.is_ok(), "buffers come from the plan");
+        let scale = 1.0 / (self.nfft as f32).sqrt();
+        let bins = &mut work.spectrum[..self.nfft / 2];
+        for value in &mut *bins {
+            *value *= scale;
+        }
+        bins
+    }
+
+    /// What one frame of nfft / 2 bins adds to the samples from its beginning on.
+    pub(crate) fn synthesize<'w>(&self, bins: &[Complex32], work: &'w mut Work) -> &'w [f32] {
+        work.spectrum[..bins.len()].copy_from_slice(bins);
+        // A real signal's lowest bin has no imaginary part: the transform ignores it.
+        work.spectrum[0].im = 0.0;
+        work.spectrum[bins.len()] = Complex32::default();
+        let scratch = &mut work.scratch[..self.inverse.get_scratch_len()];
+        let planned = self.inverse.process_with_scratch(&mut work.spectrum, &mut work.samples, scratch);
+        debug_assert!(planned.is_ok(), "buffers come from the plan");
+        // Four windows overlap everywhere inside the segment; their squares add up to 1.5.
+        let scale = 1.0 / ((self.nfft as f32).sqrt() * 1.5);
+        for (value, w) in work.samples.iter_mut().zip(&self.window) {
+            *value = *value * w * scale;
+        }
+        &work.samples
+    }
+}
+
+/// Memory for the transform of one frame.
+#[derive(Debug)]
+pub(crate) struct Work {
+    samples: Vec<f32>,
+    spectrum: Vec<Complex32>,
+    scratch: Vec<Complex32>,
 }
 
 /// The index that a position before the start or behind the end reflects to.

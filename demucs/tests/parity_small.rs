@@ -7,7 +7,7 @@ mod golden_support;
 use demucs::model::HTDemucs;
 use demucs::seeded::{checkpoint, signal};
 use demucs::weights::Checkpoint;
-use demucs::{Bag, Device, Request, Samples, Separator, Settings, Shifts, Stem};
+use demucs::{Bag, Compute, Device, Request, Samples, Separator, Settings, Shifts, Stem};
 use golden_support::{Golden, in_original_order, segment_of_signal};
 
 fn network(golden: &Golden, seed: u64) -> Checkpoint {
@@ -57,14 +57,14 @@ fn song_equals(golden: &Golden, prefix: &str, bag: Bag, shifts: Shifts) {
 fn a_six_source_song_equals_the_original() {
     let golden = Golden::read("six_sources");
     let network = network(&golden, golden.metadata("seed").as_u64().unwrap());
-    song_equals(&golden, "apply", Bag::new(vec![network], None, &Device::Cpu).unwrap(), Shifts::Off);
+    song_equals(&golden, "apply", Bag::new(vec![network], None, &Compute::cpu()).unwrap(), Shifts::Off);
 }
 
 fn bag(golden: &Golden) -> Bag {
     let seeds: Vec<u64> = serde_json::from_value(golden.metadata("seeds")).unwrap();
     let weights: Vec<Vec<f32>> = serde_json::from_value(golden.metadata("weights")).unwrap();
     let networks = seeds.iter().map(|seed| network(golden, *seed)).collect();
-    Bag::new(networks, Some(&weights), &Device::Cpu).unwrap()
+    Bag::new(networks, Some(&weights), &Compute::cpu()).unwrap()
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use demucs::seeded::{checkpoint, signal, small_kwargs};
-use demucs::{Bag, Device, Error, Progress, Request, Rest, Samples, Separator, Settings, Shifts, Stem};
+use demucs::{Bag, Compute, Error, Progress, Request, Rest, Samples, Separator, Settings, Shifts, Stem};
 
 const SOURCES: [&str; 4] = ["drums", "bass", "other", "vocals"];
 
@@ -12,11 +12,11 @@ fn one_hot_bag() -> Bag {
     let networks = (0..4).map(|seed| checkpoint(small_kwargs(&SOURCES), seed).unwrap()).collect();
     let weights: Vec<Vec<f32>> =
         (0..4).map(|i| (0..4).map(|s| f32::from(u8::from(s == i))).collect()).collect();
-    Bag::new(networks, Some(&weights), &Device::Cpu).unwrap()
+    Bag::new(networks, Some(&weights), &Compute::cpu()).unwrap()
 }
 
 fn single(seed: u64) -> Bag {
-    Bag::new(vec![checkpoint(small_kwargs(&SOURCES), seed).unwrap()], None, &Device::Cpu).unwrap()
+    Bag::new(vec![checkpoint(small_kwargs(&SOURCES), seed).unwrap()], None, &Compute::cpu()).unwrap()
 }
 
 fn separate(bag: Bag, settings: Settings, stems: Vec<Stem>, song: [Vec<f32>; 2]) -> Vec<[Vec<f32>; 2]> {

@@ -3,15 +3,15 @@
 
 use demucs::seeded::{checkpoint, signal, small_kwargs};
 use demucs::{
-    Bag, Device, Error, Joint, Loudness, Request, Rest, Samples, Separator, Settings, Shifts, Span, SpanSums,
-    Stem,
+    Bag, Compute, Error, Joint, Loudness, Request, Rest, Samples, Separator, Settings, Shifts, Span,
+    SpanSums, Stem,
 };
 
 const SOURCES: [&str; 4] = ["drums", "bass", "other", "vocals"];
 
 fn engine(networks: u64, batch: usize) -> Separator {
     let networks = (0..networks).map(|seed| checkpoint(small_kwargs(&SOURCES), seed).unwrap()).collect();
-    let bag = Bag::new(networks, None, &Device::Cpu).unwrap();
+    let bag = Bag::new(networks, None, &Compute::cpu()).unwrap();
     Separator::new(bag, Settings { batch, threads: 1 }).unwrap()
 }
 

@@ -7,7 +7,7 @@ mod golden_support;
 
 use demucs::model::HTDemucs;
 use demucs::seeded::signal;
-use demucs::{Bag, Device, Request, Samples, Separator, Settings, Stem, Tensor};
+use demucs::{Bag, Compute, Device, Request, Samples, Separator, Settings, Stem, Tensor};
 use golden_support::{Golden, difference, in_original_order, segment_of_signal};
 use models::{LoadedBag, ModelStore, StoreConfig, default_dir};
 
@@ -48,7 +48,7 @@ fn twenty_seconds_with_a_short_tail_equal_the_original() {
     let golden = Golden::read("official");
     let frames = golden.metadata("frames").as_u64().unwrap() as usize;
     let loaded = htdemucs();
-    let bag = Bag::new(loaded.members, loaded.weights.as_deref(), &Device::Cpu).unwrap();
+    let bag = Bag::new(loaded.members, loaded.weights.as_deref(), &Compute::cpu()).unwrap();
     let stems = Stem::all(bag.sources());
     let separator = Separator::new(bag, Settings::default()).unwrap();
     let mut out = Vec::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use common::ModelName;
 use common::ledger::Ledger;
+use demucs::Compute;
 use models::{ModelStore, StoreConfig};
 
 use crate::Worker;
@@ -31,6 +32,9 @@ pub struct WorkerArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal.
     #[arg(long, env = "MSAAS_DEVICE", default_value = "auto")]
     pub device: String,
+    /// How the CPU computes: auto (the fastest that it can), plain, avx512, avx2, neon or portable.
+    #[arg(long, env = "MSAAS_KERNELS", default_value = "auto")]
+    pub kernels: String,
     /// Threads to compute with; 0 takes one for each core.
     #[arg(long, env = "MSAAS_THREADS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub threads: u16,
@@ -68,7 +72,8 @@ impl WorkerArgs {
         let store =
             StoreConfig { offline: self.offline, local: self.model_source.clone(), ..StoreConfig::new(dir) };
         let engine = demucs::Settings { batch: usize::from(self.batch), threads: usize::from(self.threads) };
-        let engines = Engines::new(ModelStore::open(store)?, demucs::device(&self.device)?, engine);
+        let engines =
+            Engines::new(ModelStore::open(store)?, Compute::named(&self.device, &self.kernels)?, engine);
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),
             temp_dir: self.temp_dir.clone(),

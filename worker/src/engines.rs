@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::{ModelName, SongHash};
-use demucs::{Bag, Device, Loudness, Request, Separator, Settings, Span, Stem};
+use demucs::{Bag, Compute, Kernels, Loudness, Request, Separator, Settings, Span, Stem};
 use models::{FetchEvent, ModelStore};
 use separation::{Engine, Song, Stop};
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 #[derive(Debug)]
 pub struct Engines {
     store: ModelStore,
-    device: Device,
+    compute: Compute,
     settings: Settings,
     loaded: Mutex<Option<Arc<Loaded>>>,
 }
@@ -44,8 +44,8 @@ pub enum EngineError {
 impl Engines {
     /// Engines on `device` with weights from `store`.
     #[must_use]
-    pub fn new(store: ModelStore, device: Device, settings: Settings) -> Self {
-        Self { store, device, settings, loaded: Mutex::new(None) }
+    pub fn new(store: ModelStore, compute: Compute, settings: Settings) -> Self {
+        Self { store, compute, settings, loaded: Mutex::new(None) }
     }
 
     /// The engine of a model; fetches and loads it where that has not happened. Blocks; `watch`
@@ -70,7 +70,7 @@ impl Engines {
         })?;
         watch();
         let bag = self.store.load(model.as_str(), None)?;
-        let bag = Bag::new(bag.members, bag.weights.as_deref(), &self.device)?;
+        let bag = Bag::new(bag.members, bag.weights.as_deref(), &self.compute)?;
         let engine = Engine::start(Separator::new(bag, self.settings)?)?;
         let engine = Arc::new(Loaded { model: model.clone(), engine, segment_s: Mutex::new(None) });
         *loaded = Some(Arc::clone(&engine));
@@ -85,9 +85,10 @@ impl Engines {
         for part in [
             env!("CARGO_PKG_VERSION"),
             std::env::consts::ARCH,
-            vector_unit(),
-            &format!("{:?}", self.device.location()),
-            "plain",
+            &format!("{:?}", self.compute.device.location()),
+            self.compute.kernels.resolved(),
+            // The plain operations choose by the same features.
+            Kernels::Auto.resolved(),
         ] {
             digest.update(part);
             digest.update([0]);
@@ -134,18 +135,4 @@ impl Loaded {
     pub fn segment_s(&self) -> Option<f64> {
         self.segment_s.lock().ok().and_then(|segment_s| *segment_s)
     }
-}
-
-/// Which instructions the matrix products choose at run time: another choice is another rounding.
-fn vector_unit() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if std::arch::is_x86_feature_detected!("fma") {
-            return "fma";
-        }
-    }
-    "base"
 }

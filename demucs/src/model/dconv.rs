@@ -26,7 +26,7 @@ struct Layer {
 
 /// The side of the network that a layer belongs to; its value is its bit in `dconv_mode`.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Encoder = 1,
     Decoder = 2,
 }

@@ -10,7 +10,7 @@ mod dconv;
 mod decoder;
 mod encoder;
 mod norm;
-mod position;
+pub(crate) mod position;
 mod transformer;
 
 use candle_core::{DType, Device, Tensor};
@@ -18,6 +18,7 @@ use candle_nn::VarBuilder;
 
 pub use config::{Config, Fraction};
 use conv::{Axis, Pointwise};
+pub(crate) use dconv::Side;
 use decoder::Decoder;
 use encoder::Encoder;
 use transformer::CrossTransformer;

@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 /// Positions of a sequence: `[1, t, c]`, cosines in the first half of the channels.
 ///
 /// Source: demucs `transformer.py`, `create_sin_embedding`.
-pub(super) fn sequence(t: usize, c: usize, max_period: f64, device: &Device) -> Result<Tensor> {
+pub(crate) fn sequence(t: usize, c: usize, max_period: f64, device: &Device) -> Result<Tensor> {
     let half = c / 2;
     let mut values = vec![0f32; t * c];
     for (position, row) in values.chunks_exact_mut(c).enumerate() {
@@ -24,7 +24,7 @@ pub(super) fn sequence(t: usize, c: usize, max_period: f64, device: &Device) -> 
 /// time, the second for frequency, sine and cosine alternating.
 ///
 /// Source: demucs `transformer.py`, `create_2d_sin_embedding` (its width is our time).
-pub(super) fn grid(f: usize, t: usize, c: usize, max_period: f64, device: &Device) -> Result<Tensor> {
+pub(crate) fn grid(f: usize, t: usize, c: usize, max_period: f64, device: &Device) -> Result<Tensor> {
     let half = c / 2;
     let mut values = vec![0f32; t * f * c];
     for (token, row) in values.chunks_exact_mut(c).enumerate() {

@@ -65,6 +65,9 @@ pub(crate) struct SeparateArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal.
     #[arg(short, long, default_value = "auto", env = "MSAAS_DEVICE")]
     pub(crate) device: String,
+    /// How the CPU computes: auto (the fastest that it can), plain, avx512, avx2, neon or portable.
+    #[arg(long, default_value = "auto", env = "MSAAS_KERNELS")]
+    pub(crate) kernels: String,
     /// Refuse songs that are longer than this many seconds.
     #[arg(long, default_value_t = 7200.0, env = "MSAAS_MAX_SECONDS", value_name = "SECONDS")]
     pub(crate) max_seconds: f64,

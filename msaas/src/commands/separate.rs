@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use demucs::{Bag, Device, Request, Separator, Settings};
+use demucs::{Bag, Compute, Request, Separator, Settings};
 use separation::Engine;
 
 use crate::cli::SeparateArgs;
@@ -32,8 +32,8 @@ fn separate(args: &SeparateArgs, reporter: &Reporter) -> Result<()> {
     ensure!(!piped || !args.json, "--json and a result cannot both go to standard output");
     let songs = songs::find(&args.songs, &args.out)?;
     stop::listen()?;
-    let device = demucs::device(&args.device)?;
-    let separator = load(args, &device)?;
+    let compute = Compute::named(&args.device, &args.kernels)?;
+    let separator = load(args, &compute)?;
     let stems = recipe::stems(args, separator.bag().sources())?;
     ensure!(
         !piped || songs.len() * stems.len() == 1,
@@ -89,7 +89,7 @@ fn is_there(place: &Place) -> bool {
 }
 
 /// Fetches the weights if they are missing and builds the networks that the stems need.
-fn load(args: &SeparateArgs, device: &Device) -> Result<Separator> {
+fn load(args: &SeparateArgs, compute: &Compute) -> Result<Separator> {
     let store = commands::models::open(&args.store)?;
     let wanted = recipe::needed_sources(args);
     let wanted = wanted.as_deref();
@@ -97,7 +97,7 @@ fn load(args: &SeparateArgs, device: &Device) -> Result<Separator> {
     store.ensure_for(&args.model, wanted, &mut |event| watcher.hear(&event))?;
     drop(watcher);
     let loaded = store.load(&args.model, wanted)?;
-    let bag = Bag::new(loaded.members, loaded.weights.as_deref(), device)?;
+    let bag = Bag::new(loaded.members, loaded.weights.as_deref(), compute)?;
     let settings = Settings { batch: usize::from(args.batch), threads: usize::from(args.jobs) };
     Ok(Separator::new(bag, settings)?)
 }

@@ -16,7 +16,7 @@ use common::storage::fs::Folder;
 use common::storage::{Store, Write};
 use common::{ModelName, SongHash, Tenant};
 use demucs::seeded::{checkpoint, signal, small_kwargs};
-use demucs::{Device, Settings as EngineSettings};
+use demucs::{Compute, Settings as EngineSettings};
 use futures_util::TryStreamExt;
 use models::{ModelStore, StoreConfig};
 use sha2::{Digest, Sha256};
@@ -59,7 +59,7 @@ impl Bench {
     /// The engines of one more worker.
     pub(crate) fn engines(&self) -> Arc<Engines> {
         let settings = EngineSettings { batch: 1, threads: 1 };
-        Arc::new(Engines::new(models(self.root.path()), Device::Cpu, settings))
+        Arc::new(Engines::new(models(self.root.path()), Compute::cpu(), settings))
     }
 
     /// Starts a worker whose spans have so many segments; none leaves it to the worker.

@@ -11,7 +11,7 @@ use common::keys::Bucket;
 use common::ledger::Ledger;
 use common::queue::State;
 use common::storage::Store;
-use demucs::{Device, Settings};
+use demucs::{Compute, Settings};
 use tokio::time::{Instant, sleep};
 use worker::{Engines, Loaded};
 
@@ -73,7 +73,7 @@ pub(crate) async fn queue_rests(book: &Book, ledger: &Ledger) {
 
 /// Every job that succeeded has the stems of one pass, those that are no songs have failed, and no others.
 pub(crate) async fn ends_are_right(book: &Arc<Book>, site: &Site) -> BTreeMap<&'static str, usize> {
-    let engines = Engines::new(site.models(), Device::Cpu, Settings { batch: 1, threads: 1 });
+    let engines = Engines::new(site.models(), Compute::cpu(), Settings { batch: 1, threads: 1 });
     let mut counts = BTreeMap::new();
     let pages = book.pages().clone();
     let engine = engines.get(&MODEL.parse().unwrap(), &mut || ()).unwrap();

@@ -1,0 +1,91 @@
+//! What computes: a device, and on the CPU the kernels.
+
+use candle_core::Device;
+
+use crate::error::{Error, Result};
+use crate::kernels::Kernels;
+
+/// A device and the kernels that are used on it.
+#[derive(Debug, Clone)]
+pub struct Compute {
+    /// Holds the weights.
+    pub device: Device,
+    /// How the CPU computes; other devices have the plain network only.
+    pub kernels: Kernels,
+}
+
+impl Compute {
+    /// The CPU with the fastest kernels that it has.
+    #[must_use]
+    pub fn cpu() -> Self {
+        Self { device: Device::Cpu, kernels: Kernels::Auto }
+    }
+
+    /// The device and the kernels that two words name: `cpu`, `cuda`, `cuda:N`, `metal`, or `auto` for the best that
+    /// there is; and one of [`Kernels::WORDS`].
+    ///
+    /// # Errors
+    /// [`Error::Request`] for any other word, and where the device or the kernels cannot be used.
+    pub fn named(device: &str, kernels: &str) -> Result<Self> {
+        let compute = Self { device: self::device(device)?, kernels: kernels.parse()? };
+        compute.check()?;
+        Ok(compute)
+    }
+
+    /// Whether these kernels run on this device.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where they do not.
+    pub(crate) fn check(&self) -> Result<()> {
+        match (&self.device, self.kernels) {
+            (_, Kernels::Auto | Kernels::Plain) => Ok(()),
+            (Device::Cpu, kernels) if kernels.is_supported() => Ok(()),
+            (Device::Cpu, kernels) => Err(Error::Request(format!("this processor has no {kernels}"))),
+            (_, kernels) => Err(Error::Request(format!("{kernels} kernels compute on the CPU only"))),
+        }
+    }
+}
+
+fn device(word: &str) -> Result<Device> {
+    let unknown = || {
+        Error::Request(format!("\"{word}\" names no device: auto, cpu, cuda, cuda:N and metal are possible"))
+    };
+    let (kind, index) = word.split_once(':').unwrap_or((word, "0"));
+    let index = index.parse().map_err(|_| unknown())?;
+    match kind {
+        "cpu" => Ok(Device::Cpu),
+        "cuda" => Device::new_cuda(index).map_err(|error| unusable("CUDA", &error)),
+        "metal" => Device::new_metal(index).map_err(|error| unusable("Metal", &error)),
+        "auto" => Ok(Device::new_cuda(0).or_else(|_| Device::new_metal(0)).unwrap_or(Device::Cpu)),
+        _ => Err(unknown()),
+    }
+}
+
+fn unusable(kind: &str, cause: &candle_core::Error) -> Error {
+    Error::Request(format!("no {kind} device can be used: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_name_nothing_are_refused() {
+        assert!(matches!(Compute::named("cpu", "auto"), Ok(Compute { device: Device::Cpu, .. })));
+        for word in ["", "gpu", "cuda:x", "cpu:-1"] {
+            let error = Compute::named(word, "auto").unwrap_err().to_string();
+            assert!(error.contains("names no device"), "{word}: {error}");
+        }
+        for word in ["", "sse", "Plain"] {
+            let error = Compute::named("cpu", word).unwrap_err().to_string();
+            assert!(error.contains("names no kernels"), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn kernels_that_the_processor_lacks_are_refused() {
+        let foreign = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
+        let error = Compute::named("cpu", foreign).unwrap_err().to_string();
+        assert_eq!(error, format!("this processor has no {foreign}"));
+    }
+}

@@ -1,0 +1,232 @@
+//! Attention of a block of tokens over all keys, a part of them at a time, so that scores stay in the cache.
+
+use super::math::exp;
+use super::product::{Runs, tile};
+use super::simd::{LANES, Simd};
+
+/// Keys that lie together: their matrix product with a token is two panels of three vectors.
+pub(super) const KEYS: usize = 96;
+/// Vectors of a panel of keys.
+const PANEL: usize = 3;
+/// Groups of keys whose scores are computed before values are added up.
+const GROUPS: usize = 4;
+
+/// Queries of one block and one head, and the keys and values that they look at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attention<'a> {
+    /// Token t at `t * stride`, `size` floats each, already divided by the square root of `size`.
+    pub(super) queries: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) tokens: usize,
+    /// Floats of a head.
+    pub(super) size: usize,
+    /// Groups of [`KEYS`] keys: group g at `g * group_stride` of both.
+    ///
+    /// Keys of a group are two panels `[size, 48]`, its values are `[KEYS, width]`.
+    pub(super) keys: &'a [f32],
+    pub(super) values: &'a [f32],
+    pub(super) group_stride: usize,
+    /// `size` rounded up to whole vectors.
+    pub(super) width: usize,
+    /// How many keys there are.
+    pub(super) count: usize,
+}
+
+/// Floats of scratch that a block of so many tokens needs.
+pub(super) fn scratch(tokens: usize) -> usize {
+    tokens * (GROUPS * KEYS + 2)
+}
+
+/// Adds up values by softmax of scores: token t to `t * out_stride` of `out`, `width` floats each.
+///
+/// Scores are taken relative to the highest one so far; a token whose highest one grows has its sums scaled.
+/// Source: Milakov, Gimelshein, "Online normalizer calculation for softmax" (2018).
+///
+/// # Safety
+/// The instruction set of S.
+#[inline(always)]
+pub(super) unsafe fn attend<S: Simd, const R1: usize, const R2: usize, const R3: usize>(
+    attention: &Attention<'_>,
+    out: &mut [f32],
+    out_stride: usize,
+    scratch_floats: &mut [f32],
+) {
+    let &Attention { queries, stride, tokens, size, keys, values, group_stride, width, count } = attention;
+    let groups = count.div_ceil(KEYS);
+    assert!(tokens > 0 && count > 0 && width.is_multiple_of(LANES) && size <= width);
+    assert!((tokens - 1) * stride + size <= queries.len() && (tokens - 1) * out_stride + width <= out.len());
+    assert!((groups - 1) * group_stride + KEYS * size <= keys.len());
+    assert!((groups - 1) * group_stride + KEYS * width <= values.len());
+    assert!(scratch(tokens) <= scratch_floats.len());
+    let (scores, rest) = scratch_floats.split_at_mut(tokens * GROUPS * KEYS);
+    let (highest, totals) = rest.split_at_mut(tokens);
+    highest.fill(f32::NEG_INFINITY);
+    totals.fill(0.0);
+    for token in 0..tokens {
+        out[token * out_stride..][..width].fill(0.0);
+    }
+    for first in (0..groups).step_by(GROUPS) {
+        let part = first..groups.min(first + GROUPS);
+        let valid = count.min(part.end * KEYS) - first * KEYS;
+        let columns = part.len() * KEYS;
+        // SAFETY: the instruction set is the caller's, all places were checked above.
+        unsafe {
+            for group in part.clone() {
+                let to = scores.as_mut_ptr().add((group - first) * KEYS);
+                for panel in 0..KEYS / (PANEL * LANES) {
+                    let keys = keys.as_ptr().add(group * group_stride + panel * PANEL * LANES * size);
+                    let to = to.add(panel * PANEL * LANES);
+                    let shape = Shape { tokens, k: size, stride, ldb: PANEL * LANES, out_stride: columns };
+                    if R3 > 0 {
+                        block::<S, R3, 3, false>(shape, queries.as_ptr(), keys, to);
+                    } else {
+                        for v in 0..PANEL {
+                            let (keys, to) = (keys.add(v * LANES), to.add(v * LANES));
+                            block::<S, R1, 1, false>(shape, queries.as_ptr(), keys, to);
+                        }
+                    }
+                }
+            }
+            for token in 0..tokens {
+                let scores = &mut scores[token * columns..][..columns];
+                let out = &mut out[token * out_stride..][..width];
+                soften::<S>(scores, valid, &mut highest[token], &mut totals[token], out);
+            }
+            for group in part {
+                let from = scores.as_ptr().add((group - first) * KEYS);
+                let keys = KEYS.min(count - group * KEYS);
+                let values = values.as_ptr().add(group * group_stride);
+                let shape = Shape { tokens, k: keys, stride: columns, ldb: width, out_stride };
+                let mut v = 0;
+                while v < width / LANES {
+                    let (values, to) = (values.add(v * LANES), out.as_mut_ptr().add(v * LANES));
+                    if R2 > 0 && v + 2 <= width / LANES {
+                        block::<S, R2, 2, true>(shape, from, values, to);
+                        v += 2;
+                    } else {
+                        block::<S, R1, 1, true>(shape, from, values, to);
+                        v += 1;
+                    }
+                }
+            }
+        }
+    }
+    for token in 0..tokens {
+        let gain = 1.0 / totals[token];
+        for value in &mut out[token * out_stride..][..width] {
+            *value *= gain;
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    tokens: usize,
+    k: usize,
+    stride: usize,
+    ldb: usize,
+    out_stride: usize,
+}
+
+/// A product of all tokens with one panel, stored or added.
+#[inline(always)]
+unsafe fn block<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
+    shape: Shape,
+    a: *const f32,
+    b: *const f32,
+    to: *mut f32,
+) {
+    let Shape { tokens, k, stride, ldb, out_stride } = shape;
+    let runs = Runs::one(0, k);
+    let mut token = 0;
+    // SAFETY: the caller checked all places.
+    unsafe {
+        while token + MR <= tokens {
+            let sums = tile::<S, MR, NV>(a.add(token * stride), stride, runs, b, ldb);
+            store::<S, MR, NV, ADD>(sums, to.add(token * out_stride), out_stride);
+            token += MR;
+        }
+        while token < tokens {
+            let sums = tile::<S, 1, NV>(a.add(token * stride), stride, runs, b, ldb);
+            store::<S, 1, NV, ADD>(sums, to.add(token * out_stride), out_stride);
+            token += 1;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn store<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
+    sums: [[S::V; NV]; MR],
+    to: *mut f32,
+    stride: usize,
+) {
+    for (r, sums) in sums.into_iter().enumerate() {
+        for (v, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller checked all places.
+            unsafe {
+                let to = to.add(r * stride + v * LANES);
+                S::store(to, if ADD { S::add(S::load(to), sum) } else { sum });
+            }
+        }
+    }
+}
+
+/// Scores of one token to weights, those behind `valid` to zero; scales what was added up before where the
+/// highest score has grown.
+#[inline(always)]
+unsafe fn soften<S: Simd>(
+    scores: &mut [f32],
+    valid: usize,
+    highest: &mut f32,
+    total: &mut f32,
+    out: &mut [f32],
+) {
+    scores[valid..].fill(f32::NEG_INFINITY);
+    let end = valid.next_multiple_of(LANES).min(scores.len());
+    // SAFETY: the instruction set is the caller's; both slices are whole vectors long.
+    unsafe {
+        let mut most = S::splat(f32::NEG_INFINITY);
+        for at in (0..end).step_by(LANES) {
+            most = S::max(most, S::load(scores.as_ptr().add(at)));
+        }
+        let most = S::lanes(most).into_iter().fold(*highest, f32::max);
+        if most > *highest {
+            let gain = if *total > 0.0 { (*highest - most).exp() } else { 0.0 };
+            *total *= gain;
+            for at in (0..out.len()).step_by(LANES) {
+                let to = out.as_mut_ptr().add(at);
+                S::store(to, S::mul(S::load(to), S::splat(gain)));
+            }
+            *highest = most;
+        }
+        // What is so unlikely weighs exactly nothing: sums that begin with numbers close to none are slow.
+        let nothing = exp::<S>(S::splat(f32::NEG_INFINITY));
+        let (most, mut sum) = (S::splat(most), S::splat(0.0));
+        for at in (0..end).step_by(LANES) {
+            let score = scores.as_mut_ptr().add(at);
+            let weight = S::sub(exp::<S>(S::sub(S::load(score), most)), nothing);
+            S::store(score, weight);
+            sum = S::add(sum, weight);
+        }
+        *total += S::lanes(sum).iter().sum::<f32>();
+    }
+}
+
+/// Brings keys of one head, token t at `t * stride`, into two panels `[size, 48]`; keys behind `tokens` are zeros.
+pub(super) fn panels_of_keys(from: &[f32], stride: usize, tokens: usize, size: usize, panels: &mut [f32]) {
+    const WIDTH: usize = PANEL * LANES;
+    for (first, panel) in (0..KEYS).step_by(WIDTH).zip(panels.chunks_exact_mut(size * WIDTH)) {
+        for lane in 0..WIDTH {
+            let token = first + lane;
+            if token < tokens {
+                for (k, value) in from[token * stride..][..size].iter().enumerate() {
+                    panel[k * WIDTH + lane] = *value;
+                }
+            } else {
+                for k in 0..size {
+                    panel[k * WIDTH + lane] = 0.0;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The instruction sets, and the kernels compiled for each of them.
+
+use super::attention::{self, Attention};
+use super::norm;
+use super::product::{self, Affine, Finish, Product, Sums};
+use super::simd;
+
+/// The leaves of the computation for one instruction set.
+///
+/// Values exist only for instruction sets that the processor has, so that all of it is safe to call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Isa {
+    /// Its name, as people write it.
+    pub(super) name: &'static str,
+    has: fn() -> bool,
+    product: unsafe fn(&Product<'_>, Finish<'_>),
+    peak: unsafe fn(f32) -> f32,
+    attend: unsafe fn(&Attention<'_>, &mut [f32], usize, &mut [f32]),
+    norm_gelu: unsafe fn(&mut [f32], usize, &[f32], &[f32]),
+    norm: unsafe fn(&mut [f32], usize, &[f32], &[f32]),
+    norm_glu_add: unsafe fn(&[f32], &mut [f32], usize, Affine<'_>),
+    layer_norm: LayerNorm,
+    sums: unsafe fn(&[f32], usize, &mut Sums),
+}
+
+type LayerNorm = unsafe fn(&[f32], &mut [f32], (usize, usize), &[f32], &[f32]);
+
+/// Compiles the kernels for an instruction set.
+macro_rules! isa {
+    ($name:literal, $module:ident, $simd:ty, $has:expr, [$($r:literal),*], $live:literal, $(#[$feature:meta])?) => {
+        mod $module {
+            use super::*;
+
+            $(#[$feature])?
+            unsafe fn product(product: &Product<'_>, finish: Finish<'_>) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { product::product::<$simd, $($r),*>(product, finish) }
+            }
+            $(#[$feature])?
+            unsafe fn peak(value: f32) -> f32 {
+                // SAFETY: the caller has the instruction set.
+                unsafe { product::peak::<$simd, $live>(value) }
+            }
+            $(#[$feature])?
+            unsafe fn attend(a: &Attention<'_>, out: &mut [f32], stride: usize, scratch: &mut [f32]) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { attention::attend::<$simd, $($r),*>(a, out, stride, scratch) }
+            }
+            $(#[$feature])?
+            unsafe fn norm_gelu(x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { norm::norm_gelu::<$simd>(x, width, factor, summand) }
+            }
+            $(#[$feature])?
+            unsafe fn norm(x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { norm::norm::<$simd>(x, width, factor, summand) }
+            }
+            $(#[$feature])?
+            unsafe fn norm_glu_add(y: &[f32], x: &mut [f32], width: usize, affine: Affine<'_>) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { norm::norm_glu_add::<$simd>(y, x, width, affine) }
+            }
+            $(#[$feature])?
+            unsafe fn layer_norm(
+                x: &[f32],
+                out: &mut [f32],
+                widths: (usize, usize),
+                weight: &[f32],
+                bias: &[f32],
+            ) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { norm::layer_norm::<$simd>(x, out, widths, weight, bias) }
+            }
+            $(#[$feature])?
+            unsafe fn sums(x: &[f32], width: usize, sums: &mut Sums) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { norm::sums::<$simd>(x, width, sums) }
+            }
+
+            pub(super) const ISA: Isa = Isa {
+                name: $name,
+                has: $has,
+                product,
+                peak,
+                attend,
+                norm_gelu,
+                norm,
+                norm_glu_add,
+                layer_norm,
+                sums,
+            };
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+isa!(
+    "avx512",
+    avx512,
+    simd::Avx512,
+    || std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("fma"),
+    [12, 12, 8],
+    24,
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+);
+#[cfg(target_arch = "x86_64")]
+isa!(
+    "avx2",
+    avx2,
+    simd::Avx2,
+    || std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma"),
+    [6, 0, 0],
+    6,
+    #[target_feature(enable = "avx2,fma")]
+);
+#[cfg(target_arch = "aarch64")]
+isa!("neon", neon, simd::Neon, || true, [6, 0, 0], 6,);
+isa!("portable", portable, simd::Portable, || true, [2, 0, 0], 2,);
+
+/// All that were compiled, the fastest first.
+const ALL: &[Isa] = &[
+    #[cfg(target_arch = "x86_64")]
+    avx512::ISA,
+    #[cfg(target_arch = "x86_64")]
+    avx2::ISA,
+    #[cfg(target_arch = "aarch64")]
+    neon::ISA,
+    portable::ISA,
+];
+
+impl Isa {
+    /// Those that this processor has, the fastest first; `portable` is always the last.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        ALL.iter().copied().filter(|isa| (isa.has)())
+    }
+
+    /// The fastest that this processor has.
+    pub(super) fn best() -> Self {
+        Self::all().next().unwrap_or(portable::ISA)
+    }
+
+    /// [`product::product`].
+    pub(super) fn product(&self, product: &Product<'_>, finish: Finish<'_>) {
+        // SAFETY: the processor has the instruction set, or there were no such value.
+        unsafe { (self.product)(product, finish) }
+    }
+
+    /// [`product::peak`].
+    pub(super) fn peak(&self, value: f32) -> f32 {
+        // SAFETY: as above.
+        unsafe { (self.peak)(value) }
+    }
+
+    /// [`attention::attend`].
+    pub(super) fn attend(
+        &self,
+        attention: &Attention<'_>,
+        out: &mut [f32],
+        out_stride: usize,
+        scratch: &mut [f32],
+    ) {
+        // SAFETY: as above.
+        unsafe { (self.attend)(attention, out, out_stride, scratch) }
+    }
+
+    /// [`norm::norm_gelu`].
+    pub(super) fn norm_gelu(&self, x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
+        // SAFETY: as above.
+        unsafe { (self.norm_gelu)(x, width, factor, summand) }
+    }
+
+    /// [`norm::norm`].
+    pub(super) fn norm(&self, x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
+        // SAFETY: as above.
+        unsafe { (self.norm)(x, width, factor, summand) }
+    }
+
+    /// [`norm::norm_glu_add`].
+    pub(super) fn norm_glu_add(&self, y: &[f32], x: &mut [f32], width: usize, affine: Affine<'_>) {
+        // SAFETY: as above.
+        unsafe { (self.norm_glu_add)(y, x, width, affine) }
+    }
+
+    /// [`norm::layer_norm`].
+    pub(super) fn layer_norm(
+        &self,
+        x: &[f32],
+        out: &mut [f32],
+        widths: (usize, usize),
+        weight: &[f32],
+        bias: &[f32],
+    ) {
+        // SAFETY: as above.
+        unsafe { (self.layer_norm)(x, out, widths, weight, bias) }
+    }
+
+    /// [`norm::sums`].
+    pub(super) fn sums(&self, x: &[f32], width: usize, sums: &mut Sums) {
+        // SAFETY: as above.
+        unsafe { (self.sums)(x, width, sums) }
+    }
+}
