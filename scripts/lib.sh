@@ -54,8 +54,8 @@ install_for_tests() {
 }
 
 check_scripts() {
-    shellcheck --shell=bash --external-sources ./*.sh scripts/*.sh .ci/run
-    python3 - ./*.py logs/*.py scripts/*.py <<'PY'
+    shellcheck --shell=bash --external-sources ./*.sh benches/*.sh scripts/*.sh .ci/run
+    python3 - ./*.py benches/*.py logs/*.py scripts/*.py <<'PY'
 import ast
 import sys
 

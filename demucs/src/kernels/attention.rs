@@ -1,7 +1,7 @@
 //! Attention of a block of tokens over all keys, a part of them at a time, so that scores stay in the cache.
 
 use super::math::exp;
-use super::product::{Runs, tile};
+use super::product::{Runs, continued, tile};
 use super::simd::{LANES, Simd};
 
 /// Keys that lie together: their matrix product with a token is two panels of three vectors.
@@ -71,18 +71,18 @@ pub(super) unsafe fn attend<S: Simd, const R1: usize, const R2: usize, const R3:
         let columns = part.len() * KEYS;
         // SAFETY: the instruction set is the caller's, all places were checked above.
         unsafe {
-            for group in part.clone() {
+            for group in part {
                 let to = scores.as_mut_ptr().add((group - first) * KEYS);
                 for panel in 0..KEYS / (PANEL * LANES) {
                     let keys = keys.as_ptr().add(group * group_stride + panel * PANEL * LANES * size);
                     let to = to.add(panel * PANEL * LANES);
                     let shape = Shape { tokens, k: size, stride, ldb: PANEL * LANES, out_stride: columns };
                     if R3 > 0 {
-                        block::<S, R3, 3, false>(shape, queries.as_ptr(), keys, to);
+                        score::<S, R3, 3>(shape, queries.as_ptr(), keys, to);
                     } else {
                         for v in 0..PANEL {
                             let (keys, to) = (keys.add(v * LANES), to.add(v * LANES));
-                            block::<S, R1, 1, false>(shape, queries.as_ptr(), keys, to);
+                            score::<S, R1, 1>(shape, queries.as_ptr(), keys, to);
                         }
                     }
                 }
@@ -92,21 +92,18 @@ pub(super) unsafe fn attend<S: Simd, const R1: usize, const R2: usize, const R3:
                 let out = &mut out[token * out_stride..][..width];
                 soften::<S>(scores, valid, &mut highest[token], &mut totals[token], out);
             }
-            for group in part {
-                let from = scores.as_ptr().add((group - first) * KEYS);
-                let keys = KEYS.min(count - group * KEYS);
-                let values = values.as_ptr().add(group * group_stride);
-                let shape = Shape { tokens, k: keys, stride: columns, ldb: width, out_stride };
-                let mut v = 0;
-                while v < width / LANES {
-                    let (values, to) = (values.add(v * LANES), out.as_mut_ptr().add(v * LANES));
-                    if R2 > 0 && v + 2 <= width / LANES {
-                        block::<S, R2, 2, true>(shape, from, values, to);
-                        v += 2;
-                    } else {
-                        block::<S, R1, 1, true>(shape, from, values, to);
-                        v += 1;
-                    }
+            let from = scores.as_ptr();
+            let values = values.as_ptr().add(first * group_stride);
+            let shape = Shape { tokens, k: valid, stride: columns, ldb: width, out_stride };
+            let mut v = 0;
+            while v < width / LANES {
+                let (values, to) = (values.add(v * LANES), out.as_mut_ptr().add(v * LANES));
+                if R2 > 0 && v + 2 <= width / LANES {
+                    weigh::<S, R2, 2>(shape, from, values, group_stride, to);
+                    v += 2;
+                } else {
+                    weigh::<S, R1, 1>(shape, from, values, group_stride, to);
+                    v += 1;
                 }
             }
         }
@@ -128,12 +125,12 @@ struct Shape {
     out_stride: usize,
 }
 
-/// A product of all tokens with one panel, stored or added.
+/// A product of all tokens with one panel of keys.
 #[inline(always)]
-unsafe fn block<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
+unsafe fn score<S: Simd, const MR: usize, const NV: usize>(
     shape: Shape,
-    a: *const f32,
-    b: *const f32,
+    queries: *const f32,
+    keys: *const f32,
     to: *mut f32,
 ) {
     let Shape { tokens, k, stride, ldb, out_stride } = shape;
@@ -142,15 +139,59 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
     // SAFETY: the caller checked all places.
     unsafe {
         while token + MR <= tokens {
-            let sums = tile::<S, MR, NV>(a.add(token * stride), stride, runs, b, ldb);
-            store::<S, MR, NV, ADD>(sums, to.add(token * out_stride), out_stride);
+            let sums = tile::<S, MR, NV>(queries.add(token * stride), stride, runs, keys, ldb);
+            store::<S, MR, NV, false>(sums, to.add(token * out_stride), out_stride);
             token += MR;
         }
         while token < tokens {
-            let sums = tile::<S, 1, NV>(a.add(token * stride), stride, runs, b, ldb);
-            store::<S, 1, NV, ADD>(sums, to.add(token * out_stride), out_stride);
+            let sums = tile::<S, 1, NV>(queries.add(token * stride), stride, runs, keys, ldb);
+            store::<S, 1, NV, false>(sums, to.add(token * out_stride), out_stride);
             token += 1;
         }
+    }
+}
+
+/// Adds up columns of the values of several groups, by the weights of all tokens.
+#[inline(always)]
+unsafe fn weigh<S: Simd, const MR: usize, const NV: usize>(
+    shape: Shape,
+    weights: *const f32,
+    values: *const f32,
+    group_stride: usize,
+    to: *mut f32,
+) {
+    let mut token = 0;
+    // SAFETY: the caller checked all places.
+    unsafe {
+        while token + MR <= shape.tokens {
+            weigh_tile::<S, MR, NV>(shape, weights, values, group_stride, to, token);
+            token += MR;
+        }
+        while token < shape.tokens {
+            weigh_tile::<S, 1, NV>(shape, weights, values, group_stride, to, token);
+            token += 1;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn weigh_tile<S: Simd, const MR: usize, const NV: usize>(
+    Shape { k, stride, ldb, out_stride, .. }: Shape,
+    weights: *const f32,
+    values: *const f32,
+    group_stride: usize,
+    to: *mut f32,
+    token: usize,
+) {
+    // SAFETY: the caller checked all places.
+    unsafe {
+        let weights = weights.add(token * stride);
+        let mut sums = [[S::splat(0.0); NV]; MR];
+        for group in 0..k.div_ceil(KEYS) {
+            let runs = Runs::one(group * KEYS, KEYS.min(k - group * KEYS));
+            sums = continued::<S, MR, NV>(sums, weights, stride, runs, values.add(group * group_stride), ldb);
+        }
+        store::<S, MR, NV, true>(sums, to.add(token * out_stride), out_stride);
     }
 }
 

@@ -10,6 +10,7 @@ use super::buffer::Buffer;
 use super::dconv::LineWork;
 use super::isa::Isa;
 use super::layout::{Grid, Line, padded};
+use super::operations::{self, Block};
 use super::packed::Packed;
 use super::product::{Finish, Sums};
 use super::scratch::{Pool, Scratch};
@@ -173,11 +174,25 @@ impl Fused {
         let (from, to) = (self.config.audio_channels * n, self.shapes.channels * n);
         assert!(mix.len().is_multiple_of(from) && mix.len() / from == out.len() / to, "batches of two sizes");
         mix.par_chunks_exact(from).zip(out.par_chunks_exact_mut(to)).for_each(|(mix, out)| {
-            self.workspaces.with_or(|| self.workspace(), |workspace| self.segment(mix, out, workspace));
+            self.workspaces
+                .with_or(|| self.workspace(), |workspace| self.segment(mix, out, workspace, &mut |_| ()));
         });
     }
 
-    fn segment(&self, mix: &[f32], out: &mut [f32], workspace: &mut Workspace) {
+    /// One segment as [`Self::forward`], and what it takes: `seen` hears of every block of the network as soon as it
+    /// is computed, with the floating-point operations of its products.
+    ///
+    /// # Panics
+    /// Where the slices are not one segment.
+    pub fn profile(&self, mix: &[f32], out: &mut [f32], seen: &mut dyn FnMut(&str, u64)) {
+        let n = self.config.segment_frames();
+        assert!(mix.len() == self.config.audio_channels * n && out.len() == self.shapes.channels * n);
+        let mut tell = |block: Block| seen(&block.to_string(), operations::of(&self.config, block));
+        self.workspaces
+            .with_or(|| self.workspace(), |workspace| self.segment(mix, out, workspace, &mut tell));
+    }
+
+    fn segment(&self, mix: &[f32], out: &mut [f32], workspace: &mut Workspace, seen: &mut dyn FnMut(Block)) {
         let Workspace { spectra, partial, input, input_t, skips, skips_t, .. } = workspace;
         let Workspace { middle, middle_t, hidden, sums, norm, branches, output, output_t, .. } = workspace;
         let (shapes, audio) = (&self.shapes, self.config.audio_channels);
@@ -187,6 +202,7 @@ impl Fused {
         let grid = (shapes.input, &mut input[..]);
         let moments = self.spectrum.forward(mix, audio, self.config.stride, spectra, partial, grid);
         let moments_t = interleave(mix, audio, (shapes.input_t, input_t));
+        seen(Block::Spectrum);
 
         for (i, (encoder, tencoder)) in self.encoder.iter().zip(&self.tencoder).enumerate() {
             let (before, out) = skips_t.split_at_mut(i);
@@ -194,11 +210,13 @@ impl Fused {
                 before.last().map_or((shapes.input_t, &input_t[..]), |x| (shapes.lines[i - 1], &x[..]));
             let line = (shapes.middles_t[i], &mut middle_t[..shapes.middles_t[i].len()]);
             tencoder.forward(&mut work, from, line, (shapes.lines[i], &mut out[0]));
+            seen(Block::TimeEncoder(i));
 
             let (before, out) = skips.split_at_mut(i);
             let from = before.last().map_or((shapes.input, &input[..]), |x| (shapes.grids[i - 1], &x[..]));
             let embedding = self.embedding.as_deref().filter(|_| i == 0);
             encoder.forward(isa, pool, from, (shapes.grids[i], &mut out[0]), embedding);
+            seen(Block::Encoder(i));
         }
 
         let (grid, line) = (shapes.grids[depth - 1], shapes.lines[depth - 1]);
@@ -206,7 +224,8 @@ impl Fused {
         let rows = (0..grid.rows).map(|row| grid.start(row));
         entry.enter(isa, pool, &skips[depth - 1], grid.width, rows.collect(), &mut branches[0].x);
         entry_t.enter(isa, pool, &skips_t[depth - 1], line.width, vec![line.start()], &mut branches[1].x);
-        self.transformer.forward(isa, pool, branches);
+        seen(Block::Enter);
+        self.transformer.forward(isa, pool, branches, &mut |part| seen(Block::Transformer(part)));
         let width = self.transformer.width();
         let x = branches[0].x.par_chunks(grid.tokens * width);
         skips[depth - 1].par_chunks_mut(grid.row_len()).zip(x).for_each(|(out, x)| {
@@ -218,6 +237,7 @@ impl Fused {
             entry_t.leave(isa, x, width, out, line.width);
         });
 
+        seen(Block::Leave);
         for (i, (decoder, tdecoder)) in self.decoder.iter().zip(&self.tdecoder).enumerate() {
             let layer = depth - 1 - i;
             let (to, from) = skips.split_at_mut(layer);
@@ -226,6 +246,7 @@ impl Fused {
                 .map_or((shapes.output, &mut output[..]), |x| (shapes.grids[layer - 1], &mut x[..]));
             let grid = (shapes.middles[layer], &mut middle[..shapes.middles[layer].len()]);
             decoder.forward(isa, pool, (shapes.grids[layer], &from[0]), grid, to);
+            seen(Block::Decoder(i));
 
             let (to, from) = skips_t.split_at_mut(layer);
             let to = to
@@ -233,6 +254,7 @@ impl Fused {
                 .map_or((shapes.output_t, &mut output_t[..]), |x| (shapes.lines[layer - 1], &mut x[..]));
             let line = (shapes.middles_t[layer], &mut middle_t[..shapes.middles_t[layer].len()]);
             tdecoder.forward(&mut work, (shapes.lines[layer], &from[0]), line, to);
+            seen(Block::TimeDecoder(i));
         }
         self.spectrum.inverse(
             (shapes.output, output, moments),
@@ -240,6 +262,7 @@ impl Fused {
             shapes.channels,
             out,
         );
+        seen(Block::Inverse);
     }
 
     fn workspace(&self) -> Workspace {

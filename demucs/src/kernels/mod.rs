@@ -22,6 +22,7 @@ mod isa;
 mod layout;
 mod math;
 mod norm;
+mod operations;
 mod packed;
 mod product;
 mod scratch;

@@ -299,13 +299,32 @@ pub(super) unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
     a: *const f32,
     stride: usize,
     runs: Runs,
+    b: *const f32,
+    ldb: usize,
+) -> [[S::V; NV]; MR] {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let zero = S::splat(0.0);
+        continued::<S, MR, NV>([[zero; NV]; MR], a, stride, runs, b, ldb)
+    }
+}
+
+/// [`tile`] with sums that have begun elsewhere.
+///
+/// # Safety
+/// That of [`tile`].
+#[inline(always)]
+pub(super) unsafe fn continued<S: Simd, const MR: usize, const NV: usize>(
+    mut sums: [[S::V; NV]; MR],
+    a: *const f32,
+    stride: usize,
+    runs: Runs,
     mut b: *const f32,
     ldb: usize,
 ) -> [[S::V; NV]; MR] {
     // SAFETY: the caller's contract.
     unsafe {
         let zero = S::splat(0.0);
-        let mut sums = [[zero; NV]; MR];
         for run in 0..runs.count {
             let mut a = a.add(runs.start + run * runs.step);
             for _ in 0..runs.len {
@@ -519,7 +538,10 @@ pub(super) unsafe fn peak<S: Simd, const LIVE: usize>(value: f32) -> f32 {
         // SAFETY: the instruction set is the caller's.
         unsafe {
             let (factor, summand) = (S::splat(value), S::splat(1.0));
-            let mut chains = [S::splat(value); LIVE];
+            let mut chains = [S::splat(0.0); LIVE];
+            for (i, chain) in chains.iter_mut().enumerate() {
+                *chain = S::splat(value + i as f32);
+            }
             for _ in 0..PEAK_STEPS {
                 for chain in &mut chains {
                     *chain = S::fma(*chain, factor, summand);

@@ -9,14 +9,18 @@ use super::buffer::Buffer;
 use super::dconv::{Norm, merged};
 use super::isa::Isa;
 use super::layout::padded;
+use super::operations::Part;
 use super::packed::Packed;
 use super::product::{Finish, Out, Product, Runs, Sums};
 use super::scratch::{Pool, Scratch};
 use super::tensors::Tensors;
 use crate::model::Config;
 
-/// Tokens of a block: as many as there are keys in a group.
-const BLOCK: usize = KEYS;
+/// Tokens of a block: enough to make good use of the weights and keys that every block reads from outside the
+/// cache of its core, and a whole number of groups of keys.
+const BLOCK: usize = 2 * KEYS;
+/// Hidden channels between the two linear maps that are computed at a time.
+const HIDDEN: usize = 512;
 
 /// Layers that alternate between attention inside each branch and attention across the two.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ pub(super) struct Branch {
     /// `[tokens, width]`.
     pub(super) x: Buffer,
     queries: Buffer,
-    /// For each block the keys and then the values of all heads.
+    /// For each group of tokens the keys and then the values of all heads.
     keys_values: Buffer,
     sums: Vec<Sums>,
     /// The norm at a layer's end, which is still to be applied to `x`.
@@ -61,7 +65,7 @@ impl Branch {
         Self {
             x: Buffer::zeros(tokens * sizes.width),
             queries: Buffer::zeros(tokens * sizes.width),
-            keys_values: Buffer::zeros(tokens.div_ceil(BLOCK) * sizes.group()),
+            keys_values: Buffer::zeros(tokens.div_ceil(KEYS) * sizes.group()),
             sums: Vec::new(),
             norm: [Vec::new(), Vec::new()],
             tokens,
@@ -70,7 +74,7 @@ impl Branch {
 }
 
 impl Sizes {
-    /// Floats of the keys and values of a block.
+    /// Floats of the keys and values of a group.
     fn group(&self) -> usize {
         self.heads * KEYS * (self.head + self.head_width)
     }
@@ -102,8 +106,8 @@ struct Layer {
     /// One for each head.
     value: Vec<Packed>,
     out: Packed,
-    linear1: Packed,
-    linear2: Packed,
+    /// Parts of both maps that have the same hidden channels.
+    linear: Vec<[Packed; 2]>,
     norm_out: Norm,
 }
 
@@ -139,7 +143,17 @@ impl Layer {
         let linear1 = tensors.take(&format!("{prefix}.linear1.weight"), &[hidden, c])?;
         let linear1_bias = tensors.take(&format!("{prefix}.linear1.bias"), &[hidden])?;
         let (linear2, linear2_bias) = scaled(&format!("{prefix}.linear2"), "gamma_2", hidden, tensors)?;
-        let wide = |k: usize, n: usize| if k < hidden { linear2[n * hidden + k] } else { 0.0 };
+        let nothing = vec![0.0; c];
+        let linear = (0..hidden).step_by(HIDDEN).map(|first| {
+            let part = HIDDEN.min(hidden - first);
+            let up = |k: usize, n: usize| if k < c { linear1[(first + n) * c + k] } else { 0.0 };
+            let down = |k: usize, n: usize| if k < part { linear2[n * hidden + first + k] } else { 0.0 };
+            // The second map's bias is added once.
+            let bias = if first == 0 { &linear2_bias } else { &nothing };
+            let up = Packed::new(width, part, up, &linear1_bias[first..first + part]);
+            [up, Packed::new(padded(part), c, down, bias)]
+        });
+        let linear = linear.collect();
         let norm =
             |name: &str, tensors: &mut Tensors| LayerNorm::new(&format!("{prefix}.{name}"), c, tensors);
         Ok(Self {
@@ -150,13 +164,7 @@ impl Layer {
             key: projection(c, c, 1.0),
             value: (0..heads).map(|at| projection(2 * c + at * head, head, 1.0)).collect(),
             out: Packed::new(heads * head_width, c, attended, &out_bias),
-            linear1: Packed::new(
-                width,
-                hidden,
-                |k, n| if k < c { linear1[n * c + k] } else { 0.0 },
-                &linear1_bias,
-            ),
-            linear2: Packed::new(padded(hidden), c, wide, &linear2_bias),
+            linear,
             norm_out: Norm {
                 weight: tensors.vector(&format!("{prefix}.norm_out.weight"), c)?,
                 bias: tensors.vector(&format!("{prefix}.norm_out.bias"), c)?,
@@ -195,25 +203,32 @@ impl Transformer {
     }
 
     /// Both branches through all layers, in place.
-    pub(super) fn forward(&self, isa: &Isa, pool: &Pool, branches: &mut [Branch; 2]) {
+    pub(super) fn forward(
+        &self,
+        isa: &Isa,
+        pool: &Pool,
+        branches: &mut [Branch; 2],
+        seen: &mut dyn FnMut(Part),
+    ) {
         let [layers, layers_t] = &self.layers;
         for (i, layers) in layers.iter().zip(layers_t).enumerate() {
             let cross = (i % 2 == 0) == self.cross_first;
             let [x, xt] = branches;
-            self.project(isa, pool, layers.0, if cross { layers.1 } else { layers.0 }, x);
-            self.project(isa, pool, layers.1, if cross { layers.0 } else { layers.1 }, xt);
-            if cross {
-                let (keys, count) = (std::mem::take(&mut x.keys_values), x.tokens);
-                self.attend(isa, pool, layers.0, x, (&xt.keys_values, xt.tokens));
-                self.attend(isa, pool, layers.1, xt, (&keys, count));
-                x.keys_values = keys;
-            } else {
-                for (layer, branch) in [(layers.0, x), (layers.1, xt)] {
-                    let (keys, count) = (std::mem::take(&mut branch.keys_values), branch.tokens);
-                    self.attend(isa, pool, layer, branch, (&keys, count));
-                    branch.keys_values = keys;
-                }
-            }
+            let [theirs, theirs_t] = if cross { [layers.1, layers.0] } else { [layers.0, layers.1] };
+            rayon::join(
+                || self.project(isa, pool, layers.0, theirs, x),
+                || self.project(isa, pool, layers.1, theirs_t, xt),
+            );
+            seen(Part::Project(i));
+            let (own, own_t) = (std::mem::take(&mut x.keys_values), std::mem::take(&mut xt.keys_values));
+            let (keys, keys_t) = ((&own[..], x.tokens), (&own_t[..], xt.tokens));
+            let [keys, keys_t] = if cross { [keys_t, keys] } else { [keys, keys_t] };
+            rayon::join(
+                || self.attend(isa, pool, layers.0, x, keys),
+                || self.attend(isa, pool, layers.1, xt, keys_t),
+            );
+            (x.keys_values, xt.keys_values) = (own, own_t);
+            seen(Part::Attend(i));
         }
         for branch in branches {
             let Branch { x, norm, .. } = branch;
@@ -230,7 +245,8 @@ impl Transformer {
         let &Sizes { channels, width, heads, head, head_width, .. } = &self.sizes;
         let Branch { x, queries, keys_values, norm, .. } = branch;
         let blocks = x.par_chunks_mut(BLOCK * width).zip(queries.par_chunks_mut(BLOCK * width));
-        blocks.zip(keys_values.par_chunks_mut(self.sizes.group())).for_each(|((x, queries), keys_values)| {
+        let groups = keys_values.par_chunks_mut(BLOCK / KEYS * self.sizes.group());
+        blocks.zip(groups).for_each(|((x, queries), groups)| {
             if !norm[0].is_empty() {
                 isa.norm(x, width, &norm[0], &norm[1]);
             }
@@ -251,13 +267,18 @@ impl Transformer {
                     &linear(normal, width, tokens, &theirs.key),
                     Finish::Store(tokens_of(keys, width)),
                 );
-                let (panels, values) = keys_values.split_at_mut(heads * KEYS * head);
-                for (at, panels) in panels.chunks_exact_mut(KEYS * head).enumerate() {
-                    panels_of_keys(&keys[at * head..], width, tokens, head, panels);
-                }
-                for (value, values) in theirs.value.iter().zip(values.chunks_exact_mut(KEYS * head_width)) {
-                    let out = tokens_of(values, head_width);
-                    isa.product(&linear(normal, width, tokens, value), Finish::Store(out));
+                let parts = normal.chunks(KEYS * width).zip(keys.chunks(KEYS * width));
+                for ((normal, keys), group) in parts.zip(groups.chunks_exact_mut(self.sizes.group())) {
+                    let tokens = keys.len() / width;
+                    let (panels, values) = group.split_at_mut(heads * KEYS * head);
+                    for (at, panels) in panels.chunks_exact_mut(KEYS * head).enumerate() {
+                        panels_of_keys(&keys[at * head..], width, tokens, head, panels);
+                    }
+                    for (value, values) in theirs.value.iter().zip(values.chunks_exact_mut(KEYS * head_width))
+                    {
+                        let out = tokens_of(values, head_width);
+                        isa.product(&linear(normal, width, tokens, value), Finish::Store(out));
+                    }
                 }
             });
         });
@@ -272,7 +293,7 @@ impl Transformer {
         branch: &mut Branch,
         (keys_values, count): (&[f32], usize),
     ) {
-        let &Sizes { channels, width, heads, head, head_width, hidden } = &self.sizes;
+        let &Sizes { channels, width, heads, head, head_width, .. } = &self.sizes;
         let (all, group) = (heads * head_width, self.sizes.group());
         let Branch { x, queries, sums, norm, tokens, .. } = branch;
         sums.clear();
@@ -303,12 +324,15 @@ impl Transformer {
                 let norm = layer.norm3.as_ref().unwrap_or(&layer.norm2);
                 let normal = normal.at_least(x.len());
                 isa.layer_norm(x, normal, (width, channels), &norm.weight, &norm.bias);
-                let wide_width = padded(hidden);
-                let wide = wide.at_least(tokens * wide_width);
-                let out = tokens_of(wide, wide_width);
-                isa.product(&linear(normal, width, tokens, &layer.linear1), Finish::Gelu(out));
-                let out = tokens_of(x, width);
-                isa.product(&linear(wide, wide_width, tokens, &layer.linear2), Finish::Add(out));
+                for [up, down] in &layer.linear {
+                    let wide_width = up.columns();
+                    let wide = wide.at_least(tokens * wide_width);
+                    isa.product(
+                        &linear(normal, width, tokens, up),
+                        Finish::Gelu(tokens_of(wide, wide_width)),
+                    );
+                    isa.product(&linear(wide, wide_width, tokens, down), Finish::Add(tokens_of(x, width)));
+                }
                 isa.sums(x, width, sums);
             });
         });
