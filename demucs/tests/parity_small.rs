@@ -7,7 +7,7 @@ mod golden_support;
 use demucs::model::HTDemucs;
 use demucs::seeded::{checkpoint, signal};
 use demucs::weights::Checkpoint;
-use demucs::{Bag, Compute, Device, Request, Samples, Separator, Settings, Shifts, Stem};
+use demucs::{Bag, Compute, Device, Kernels, Request, Samples, Separator, Settings, Shifts, Stem};
 use golden_support::{Golden, in_original_order, segment_of_signal};
 
 fn network(golden: &Golden, seed: u64) -> Checkpoint {
@@ -36,8 +36,16 @@ fn every_block_equals_the_original_to_95_db() {
     assert!(missed.is_empty(), "blocks that were not compared: {missed:?}");
 }
 
-/// Separates the integer signal and compares every stem with `<prefix>.<stem>`.
-fn song_equals(golden: &Golden, prefix: &str, bag: Bag, shifts: Shifts) {
+/// Separates the integer signal with all kernels and compares every stem with `<prefix>.<stem>`.
+fn song_equals(golden: &Golden, prefix: &str, bag: &dyn Fn(&Compute) -> Bag, shifts: &Shifts) {
+    for kernels in Kernels::supported() {
+        println!("{kernels}");
+        let bag = bag(&Compute { device: Device::Cpu, kernels });
+        stems_equal(golden, prefix, bag, shifts.clone());
+    }
+}
+
+fn stems_equal(golden: &Golden, prefix: &str, bag: Bag, shifts: Shifts) {
     let frames = golden.metadata("frames").as_u64().unwrap() as usize;
     let stems = Stem::all(bag.sources());
     let separator = Separator::new(bag, Settings::default()).unwrap();
@@ -57,20 +65,21 @@ fn song_equals(golden: &Golden, prefix: &str, bag: Bag, shifts: Shifts) {
 fn a_six_source_song_equals_the_original() {
     let golden = Golden::read("six_sources");
     let network = network(&golden, golden.metadata("seed").as_u64().unwrap());
-    song_equals(&golden, "apply", Bag::new(vec![network], None, &Compute::cpu()).unwrap(), Shifts::Off);
+    let bag = |compute: &Compute| Bag::new(vec![network.clone()], None, compute).unwrap();
+    song_equals(&golden, "apply", &bag, &Shifts::Off);
 }
 
-fn bag(golden: &Golden) -> Bag {
+fn bag(golden: &Golden, compute: &Compute) -> Bag {
     let seeds: Vec<u64> = serde_json::from_value(golden.metadata("seeds")).unwrap();
     let weights: Vec<Vec<f32>> = serde_json::from_value(golden.metadata("weights")).unwrap();
     let networks = seeds.iter().map(|seed| network(golden, *seed)).collect();
-    Bag::new(networks, Some(&weights), &Compute::cpu()).unwrap()
+    Bag::new(networks, Some(&weights), compute).unwrap()
 }
 
 #[test]
 fn a_weighted_bag_equals_the_original() {
     let golden = Golden::read("bag");
-    song_equals(&golden, "apply", bag(&golden), Shifts::Off);
+    song_equals(&golden, "apply", &|compute| bag(&golden, compute), &Shifts::Off);
 }
 
 #[test]
@@ -80,5 +89,5 @@ fn shifted_passes_equal_the_original() {
     let most = 4000;
     // The original pads by `most` and starts at `offset`: it begins `most - offset` before the song.
     let shifts = offsets.iter().map(|member| member.iter().map(|offset| most - offset).collect()).collect();
-    song_equals(&golden, "shifted", bag(&golden), Shifts::Given(shifts));
+    song_equals(&golden, "shifted", &|compute| bag(&golden, compute), &Shifts::Given(shifts));
 }

@@ -7,7 +7,7 @@ mod golden_support;
 
 use demucs::model::HTDemucs;
 use demucs::seeded::signal;
-use demucs::{Bag, Compute, Device, Request, Samples, Separator, Settings, Stem, Tensor};
+use demucs::{Bag, Compute, Device, Kernels, Request, Samples, Separator, Settings, Stem, Tensor};
 use golden_support::{Golden, difference, in_original_order, segment_of_signal};
 use models::{LoadedBag, ModelStore, StoreConfig, default_dir};
 
@@ -45,10 +45,18 @@ fn every_block_equals_the_original_to_80_db() {
 
 #[test]
 fn twenty_seconds_with_a_short_tail_equal_the_original() {
+    // The plain network has its test above, block by block.
+    for kernels in Kernels::supported().into_iter().filter(|kernels| *kernels != Kernels::Plain) {
+        println!("{kernels}");
+        stems_equal_the_original(&Compute { device: Device::Cpu, kernels });
+    }
+}
+
+fn stems_equal_the_original(compute: &Compute) {
     let golden = Golden::read("official");
     let frames = golden.metadata("frames").as_u64().unwrap() as usize;
     let loaded = htdemucs();
-    let bag = Bag::new(loaded.members, loaded.weights.as_deref(), &Compute::cpu()).unwrap();
+    let bag = Bag::new(loaded.members, loaded.weights.as_deref(), compute).unwrap();
     let stems = Stem::all(bag.sources());
     let separator = Separator::new(bag, Settings::default()).unwrap();
     let mut out = Vec::new();

@@ -63,6 +63,13 @@ impl Kernels {
     pub const WORDS: [&'static str; 6] = ["auto", "plain", "avx512", "avx2", "neon", "portable"];
     const ALL: [Self; 6] = [Self::Auto, Self::Plain, Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
+    /// Those that compute on this processor, the fastest first and the plain ones last.
+    #[must_use]
+    pub fn supported() -> Vec<Self> {
+        let fused = Isa::all().filter_map(|isa| isa.name.parse().ok());
+        fused.chain([Self::Plain]).collect()
+    }
+
     /// What the bits of a result depend on: the word for what is used on this processor.
     #[must_use]
     pub fn resolved(self) -> &'static str {
@@ -104,60 +111,4 @@ impl FromStr for Kernels {
 }
 
 #[cfg(test)]
-mod tests {
-    use candle_core::{Device, Tensor};
-    use serde_json::{Map, Value, json};
-
-    use super::fused::Fused;
-    use super::isa::Isa;
-    use super::tensors::Tensors;
-    use crate::model::{Config, HTDemucs};
-    use crate::seeded::{checkpoint, signal, small_kwargs};
-
-    /// SNR in dB of the kernels against the plain network.
-    fn snr(kwargs: &Map<String, Value>, isa: Isa) -> f64 {
-        let seeded = checkpoint(kwargs.clone(), 7).unwrap();
-        let config = Config::from_kwargs(kwargs).unwrap();
-        let network = Fused::new(config, isa, Tensors::new(seeded.tensors.clone())).unwrap();
-        let twin = HTDemucs::from_checkpoint(seeded, &Device::Cpu).unwrap();
-        let n = twin.config().segment_frames();
-        let mix = signal(n).concat();
-        let theirs = twin.forward(&Tensor::from_vec(mix.clone(), (1, 2, n), &Device::Cpu).unwrap(), &mut ());
-        let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let mut ours = vec![0.0; theirs.len()];
-        network.forward(&mix, &mut ours);
-        let (mut power, mut noise) = (0.0, 1e-300);
-        for (a, b) in theirs.iter().zip(&ours) {
-            power += f64::from(*a).powi(2);
-            noise += (f64::from(*a) - f64::from(*b)).powi(2);
-        }
-        10.0 * f64::log10(power / noise)
-    }
-
-    #[test]
-    fn networks_of_all_shapes_equal_the_plain_one() {
-        let small = small_kwargs(&["drums", "bass", "other", "vocals"]);
-        for change in [
-            json!({}),
-            json!({"sources": ["a"]}),
-            json!({"sources": ["a", "b", "c", "d", "e", "f"]}),
-            json!({"bottom_channels": 0}),
-            json!({"t_cross_first": true, "t_layers": 2}),
-            json!({"dconv_mode": 1}),
-            json!({"dconv_mode": 2, "dconv_depth": 1}),
-            json!({"channels": 20, "bottom_channels": 24}),
-            json!({"freq_emb": 0.0, "growth": 3}),
-            json!({"depth": 3, "nfft": 1024, "segment": 0.3}),
-            json!({"context": 2}),
-            json!({"kernel_size": 4, "stride": 2, "t_heads": 4}),
-        ] {
-            let mut kwargs = small.clone();
-            kwargs.extend(change.as_object().unwrap().clone());
-            for isa in Isa::all() {
-                let snr = snr(&kwargs, isa);
-                println!("{:9} {snr:6.1} dB {change}", isa.name);
-                assert!(snr > 95.0, "{}: {snr} dB with {change}", isa.name);
-            }
-        }
-    }
-}
+mod tests;
