@@ -11,6 +11,7 @@ use super::packed::Packed;
 use super::product::{Finish, Out, Product, Runs};
 use super::scratch::{Pool, Scratch};
 use super::tensors::Tensors;
+use super::winograd::{self, RowPair, Winograd};
 use crate::model::{Config, Side};
 
 /// Strided convolution, GELU, [`DConv`], gated pointwise convolution.
@@ -139,7 +140,7 @@ impl Encoder {
 /// Gated convolution with context, [`DConv`], transposed convolution; GELU in all layers but the last.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    rewrite: Packed,
+    rewrite: Rewrite,
     context: usize,
     dconv: Option<DConv>,
     /// One for each row of a stride: the tap of the row before, then that of the row itself.
@@ -147,6 +148,18 @@ pub(super) struct Decoder {
     width: usize,
     last: bool,
 }
+
+/// The gated convolution over rows and tokens.
+#[derive(Debug)]
+enum Rewrite {
+    /// Of any number of taps, row by row.
+    Direct(Packed),
+    /// Of three by three taps, two rows at a time.
+    Pairs(Winograd),
+}
+
+/// Most channels for which the form of a pair of rows stays in the cache.
+const PAIRED_CHANNELS: usize = 192;
 
 impl Decoder {
     /// Takes `decoder.<layer>` from `ci` to `co` channels.
@@ -160,9 +173,19 @@ impl Decoder {
         let (width, taps) = (padded(ci), 1 + 2 * config.context);
         let rewrite = tensors.take(&format!("{prefix}.rewrite.weight"), &[2 * ci, ci, taps, taps])?;
         let rewrite_bias = tensors.take(&format!("{prefix}.rewrite.bias"), &[2 * ci])?;
-        let square = |k: usize, n: usize| {
-            let (row, token, c) = (k / width / taps, k / width % taps, k % width);
-            if c < ci { rewrite[((n * ci + c) * taps + row) * taps + token] } else { 0.0 }
+        let value = |row: usize, token: usize, c: usize, n: usize| {
+            rewrite[((n * ci + c) * taps + row) * taps + token]
+        };
+        let rows = config.nfft / 2 / config.stride.pow((config.depth - layer) as u32);
+        let even = rows.is_multiple_of(2) && config.spectrogram_frames().is_multiple_of(2);
+        let rewrite = if even && taps == winograd::TAPS && width <= PAIRED_CHANNELS {
+            Rewrite::Pairs(Winograd::new(ci, value, &rewrite_bias))
+        } else {
+            let square = |k: usize, n: usize| {
+                let (row, token, c) = (k / width / taps, k / width % taps, k % width);
+                if c < ci { value(row, token, c, n) } else { 0.0 }
+            };
+            Rewrite::Direct(Packed::gated(taps * taps * width, 2 * ci, square, &rewrite_bias))
         };
         let (kernel, stride) = (config.kernel_size, config.stride);
         let weight = tensors.take(&format!("{prefix}.conv_tr.weight"), &[ci, co, kernel, 1])?;
@@ -176,7 +199,7 @@ impl Decoder {
         });
         Ok(Self {
             conv: conv.collect(),
-            rewrite: Packed::gated(taps * taps * width, 2 * ci, square, &rewrite_bias),
+            rewrite,
             context: config.context,
             dconv: DConv::load(Side::Decoder, ci, config, &format!("{prefix}.dconv"), tensors)?,
             width,
@@ -195,37 +218,8 @@ impl Decoder {
         (middle, y): (Grid, &mut [f32]),
         (to, out): (Grid, &mut [f32]),
     ) {
-        let (width, tokens, context) = (self.width, from.tokens, self.context);
-        let taps = 1 + 2 * context;
-        y.par_chunks_mut(middle.row_len()).enumerate().for_each(|(row, y)| {
-            let first = row.saturating_sub(context);
-            let skipped = context.saturating_sub(row);
-            let end = (row + 1 + context).min(from.rows);
-            let runs = Runs {
-                start: from.start(first) - context * width,
-                len: taps * width,
-                count: end - first,
-                step: from.row_len(),
-            };
-            let product = Product {
-                input: x,
-                stride: width,
-                runs,
-                first_row: skipped * taps * width,
-                tokens,
-                weights: &self.rewrite,
-            };
-            let (inner, end) = (middle.inner(), middle.inner() + tokens * width);
-            y[..inner].fill(0.0);
-            y[end..].fill(0.0);
-            isa.product(
-                &product,
-                Finish::Glu(Out { values: &mut y[inner..end], stride: width, columns: width }, None),
-            );
-            if let Some(dconv) = &self.dconv {
-                pool.with(|scratch| dconv.row(isa, y, middle.margin, scratch));
-            }
-        });
+        self.gate(isa, pool, (from, x), (middle, y));
+        let tokens = from.tokens;
 
         // Row r of the input gives the rows from r * stride - stride / 2 on, and together with the row before those
         // of one stride.
@@ -237,16 +231,71 @@ impl Decoder {
                 let first = row.saturating_sub(1);
                 let runs = Runs {
                     start: middle.start(first),
-                    len: width,
+                    len: self.width,
                     count: (row + 1).min(middle.rows) - first,
                     step: middle.row_len(),
                 };
-                let first_row = if row == 0 { width } else { 0 };
-                let product = Product { input: y, stride: width, runs, first_row, tokens, weights: conv };
+                let first_row = if row == 0 { self.width } else { 0 };
+                let product =
+                    Product { input: y, stride: self.width, runs, first_row, tokens, weights: conv };
                 let out = Out { values: &mut out[to.inner()..], stride: to.width, columns: to.width };
                 isa.product(&product, if self.last { Finish::Store(out) } else { Finish::GeluAdd(out) });
             }
         };
         rayon::join(|| group(0, head, stride / 2), || groups.for_each(|(i, out)| group(i + 1, out, 0)));
+    }
+
+    /// The gated convolution and the [`DConv`] behind it.
+    fn gate(&self, isa: &Isa, pool: &Pool, (from, x): (Grid, &[f32]), (middle, y): (Grid, &mut [f32])) {
+        let (width, tokens) = (self.width, from.tokens);
+        let (inner, end) = (middle.inner(), middle.inner() + tokens * width);
+        let finish = |y: &mut [f32], scratch: &mut Scratch| {
+            y[..inner].fill(0.0);
+            y[end..].fill(0.0);
+            if let Some(dconv) = &self.dconv {
+                dconv.row(isa, y, middle.margin, scratch);
+            }
+        };
+        match &self.rewrite {
+            Rewrite::Direct(weights) => {
+                y.par_chunks_mut(middle.row_len()).enumerate().for_each(|(row, y)| {
+                    let (first, end_row) =
+                        (row.saturating_sub(self.context), (row + 1 + self.context).min(from.rows));
+                    let len = (1 + 2 * self.context) * width;
+                    let product = Product {
+                        input: x,
+                        stride: width,
+                        runs: Runs {
+                            start: from.start(first) - self.context * width,
+                            len,
+                            count: end_row - first,
+                            step: from.row_len(),
+                        },
+                        first_row: self.context.saturating_sub(row) * len,
+                        tokens,
+                        weights,
+                    };
+                    let out = Out { values: &mut y[inner..end], stride: width, columns: width };
+                    isa.product(&product, Finish::Glu(out, None));
+                    pool.with(|scratch| finish(y, scratch));
+                });
+            }
+            Rewrite::Pairs(weights) => {
+                y.par_chunks_mut(2 * middle.row_len()).enumerate().for_each(|(pair, y)| {
+                    let seen = |i: usize| {
+                        let row = (2 * pair + i).checked_sub(1).filter(|row| *row < from.rows)?;
+                        Some(&x[from.start(row) - width..][..(tokens + 2) * width])
+                    };
+                    let task = RowPair { rows: std::array::from_fn(seen), tokens, weights };
+                    pool.with(|scratch| {
+                        let (upper, lower) = y.split_at_mut(middle.row_len());
+                        let out = [&mut upper[inner..end], &mut lower[inner..end]];
+                        isa.winograd(&task, out, scratch.form.at_least(weights.scratch()));
+                        finish(upper, scratch);
+                        finish(lower, scratch);
+                    });
+                });
+            }
+        }
     }
 }

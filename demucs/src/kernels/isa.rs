@@ -4,6 +4,7 @@ use super::attention::{self, Attention};
 use super::norm;
 use super::product::{self, Affine, Finish, Product, Sums};
 use super::simd;
+use super::winograd::{self, RowPair};
 
 /// The leaves of the computation for one instruction set.
 ///
@@ -15,6 +16,7 @@ pub(super) struct Isa {
     has: fn() -> bool,
     product: unsafe fn(&Product<'_>, Finish<'_>),
     peak: unsafe fn(f32) -> f32,
+    winograd: unsafe fn(&RowPair<'_>, [&mut [f32]; 2], &mut [f32]),
     attend: unsafe fn(&Attention<'_>, &mut [f32], usize, &mut [f32]),
     norm_gelu: unsafe fn(&mut [f32], usize, &[f32], &[f32]),
     norm: unsafe fn(&mut [f32], usize, &[f32], &[f32]),
@@ -27,7 +29,7 @@ type LayerNorm = unsafe fn(&[f32], &mut [f32], (usize, usize), &[f32], &[f32]);
 
 /// Compiles the kernels for an instruction set.
 macro_rules! isa {
-    ($name:literal, $module:ident, $simd:ty, $has:expr, [$($r:literal),*], $live:literal, $(#[$feature:meta])?) => {
+    ($name:literal, $module:ident, $simd:ty, $has:expr, [$($r:literal),*], [$rows:literal, $vectors:literal], $live:literal, $(#[$feature:meta])?) => {
         mod $module {
             use super::*;
 
@@ -40,6 +42,11 @@ macro_rules! isa {
             unsafe fn peak(value: f32) -> f32 {
                 // SAFETY: the caller has the instruction set.
                 unsafe { product::peak::<$simd, $live>(value) }
+            }
+            $(#[$feature])?
+            unsafe fn winograd(pair: &RowPair<'_>, out: [&mut [f32]; 2], scratch: &mut [f32]) {
+                // SAFETY: the caller has the instruction set.
+                unsafe { winograd::winograd::<$simd, $rows, $vectors>(pair, out, scratch) }
             }
             $(#[$feature])?
             unsafe fn attend(a: &Attention<'_>, out: &mut [f32], stride: usize, scratch: &mut [f32]) {
@@ -83,6 +90,7 @@ macro_rules! isa {
                 has: $has,
                 product,
                 peak,
+                winograd,
                 attend,
                 norm_gelu,
                 norm,
@@ -105,6 +113,7 @@ isa!(
         && std::arch::is_x86_feature_detected!("avx512bw")
         && std::arch::is_x86_feature_detected!("fma"),
     [12, 12, 8],
+    [12, 2],
     24,
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 );
@@ -115,12 +124,13 @@ isa!(
     simd::Avx2,
     || std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma"),
     [6, 0, 0],
+    [6, 1],
     6,
     #[target_feature(enable = "avx2,fma")]
 );
 #[cfg(target_arch = "aarch64")]
-isa!("neon", neon, simd::Neon, || true, [6, 0, 0], 6,);
-isa!("portable", portable, simd::Portable, || true, [2, 0, 0], 2,);
+isa!("neon", neon, simd::Neon, || true, [6, 0, 0], [6, 1], 6,);
+isa!("portable", portable, simd::Portable, || true, [2, 0, 0], [2, 1], 2,);
 
 /// All that were compiled, the fastest first.
 const ALL: &[Isa] = &[
@@ -154,6 +164,12 @@ impl Isa {
     pub(super) fn peak(&self, value: f32) -> f32 {
         // SAFETY: as above.
         unsafe { (self.peak)(value) }
+    }
+
+    /// [`winograd::winograd`].
+    pub(super) fn winograd(&self, pair: &RowPair<'_>, out: [&mut [f32]; 2], scratch: &mut [f32]) {
+        // SAFETY: as above.
+        unsafe { (self.winograd)(pair, out, scratch) }
     }
 
     /// [`attention::attend`].

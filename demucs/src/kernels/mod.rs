@@ -31,6 +31,7 @@ mod spectrum;
 mod tensors;
 mod time;
 mod transformer;
+mod winograd;
 
 use std::fmt;
 use std::str::FromStr;

@@ -9,6 +9,8 @@ use super::buffer::Buffer;
 pub(super) struct Scratch {
     /// A row of frequency between its margins.
     pub(super) row: Buffer,
+    /// Two rows of frequency in the form of their convolution.
+    pub(super) form: Buffer,
     /// Hidden channels of a `DConv`.
     pub(super) hidden: Buffer,
     /// Gated channels of a `DConv`.
