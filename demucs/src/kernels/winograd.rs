@@ -49,10 +49,10 @@ impl Winograd {
         let mut weights = Buffer::zeros(vectors * PLACES * width * 2 * LANES);
         let mut paired = Buffer::zeros(2 * width);
         for c in 0..channels {
-            for n in 0..2 * channels {
+            for (n, bias) in bias.iter().enumerate() {
                 let (gate, channel) = (n / channels, n % channels);
                 let lane = channel % LANES + gate * LANES;
-                paired[channel / LANES * 2 * LANES + lane] = bias[n];
+                paired[channel / LANES * 2 * LANES + lane] = *bias;
                 let taps = std::array::from_fn(|row| std::array::from_fn(|token| value(row, token, c, n)));
                 for (place, weight) in weight_form(&taps).into_iter().enumerate() {
                     let matrix = channel / LANES * PLACES + place;
@@ -71,7 +71,7 @@ impl Winograd {
 
 /// `G g G^T` in double precision.
 fn weight_form(taps: &[[f32; TAPS]; TAPS]) -> [f32; PLACES] {
-    let form = |[a, b, c]: [f64; 3]| [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c];
+    let form = |[a, b, c]: [f64; 3]| [a, (a + b + c) / 2.0, (a + c - b) / 2.0, c];
     let rows = taps.map(|row| form(row.map(f64::from)));
     let columns: [[f64; 4]; 4] = std::array::from_fn(|j| form([rows[0][j], rows[1][j], rows[2][j]]));
     std::array::from_fn(|place| columns[place % 4][place / 4] as f32)
@@ -138,8 +138,10 @@ unsafe fn input_form<S: Simd>(rows: [Option<&[f32]>; 4], pairs: usize, width: us
                         *d = combined::<S>(*d);
                     }
                 }
-                for token in 0..4 {
-                    let column = combined::<S>([d[0][token], d[1][token], d[2][token], d[3][token]]);
+                let [a, b, c, e] = d;
+                let columns = a.into_iter().zip(b).zip(c.into_iter().zip(e));
+                for (token, ((a, b), (c, e))) in columns.enumerate() {
+                    let column = combined::<S>([a, b, c, e]);
                     for (row, value) in column.into_iter().enumerate() {
                         let place = row * 4 + token;
                         S::store(form.as_mut_ptr().add((place * PAIRS + pair) * width + at), value);
@@ -192,18 +194,17 @@ unsafe fn results<S: Simd, const MR: usize>(
         unsafe {
             let mut halves = [[[S::splat(0.0); 2]; 2]; 2];
             for (half, sums) in halves.iter_mut().enumerate() {
-                let mut rows = [[S::splat(0.0); 4]; 2];
-                for token in 0..4 {
+                let [mut upper, mut lower] = [[S::splat(0.0); 4]; 2];
+                for (token, (upper, lower)) in upper.iter_mut().zip(&mut lower).enumerate() {
                     let mut m = [S::splat(0.0); 4];
                     for (row, m) in m.iter_mut().enumerate() {
                         let place = row * 4 + token;
                         *m = S::load(products.add((place * MR + r) * 2 * LANES + half * LANES));
                     }
-                    let [a, b] = summed::<S>(m);
-                    (rows[0][token], rows[1][token]) = (a, b);
+                    [*upper, *lower] = summed::<S>(m);
                 }
                 let bias = S::load(bias.add(half * LANES));
-                for (sums, row) in sums.iter_mut().zip(rows) {
+                for (sums, row) in sums.iter_mut().zip([upper, lower]) {
                     let [a, b] = summed::<S>(row);
                     *sums = [S::add(a, bias), S::add(b, bias)];
                 }
