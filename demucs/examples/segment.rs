@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use demucs::kernels::bench::Peak;
 use demucs::weights::Checkpoint;
 use demucs::{Compute, Network};
 
@@ -45,8 +46,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let gflop = blocks.iter().map(|block| block.1).sum::<u64>() as f64 / 1e9;
     println!("segment: median {median:.3} s, best {:.3} s, {gflop:.1} GFLOP", segments[0].0);
+    let peak = peak_gflop_s(kernels) * pool.current_num_threads() as f64;
+    println!("peak of the registers: {peak:.1} GFLOP/s, efficiency={:.3}", gflop / median / peak);
     println!("highest resident memory: {} KiB", highest_resident());
     Ok(())
+}
+
+/// What one thread can do at best, by multiply-adds on registers.
+fn peak_gflop_s(kernels: &str) -> f64 {
+    let peak = Peak::new(kernels);
+    let second = |_| {
+        let start = Instant::now();
+        std::hint::black_box(peak.run());
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..2000).map(second).fold(f64::INFINITY, f64::min);
+    Peak::FLOP as f64 / best / 1e9
 }
 
 /// In KiB; 0 where the system does not tell.

@@ -3,7 +3,7 @@
 //! ```
 //! use audio::{DecodeLimits, Encoder, Format, WavDepth};
 //! use demucs::seeded::{checkpoint, signal, small_kwargs};
-//! use demucs::{Bag, Device, Separator, Settings, Shifts, Stem};
+//! use demucs::{Bag, Compute, Separator, Settings, Shifts, Stem};
 //! use separation::{ClipMode, Engine, Plan, Reading, Song, Stop, Target, Wanted};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,7 @@
 //! encoder.write(&signal(1000))?;
 //! encoder.finish()?;
 //! let network = checkpoint(small_kwargs(&["drums", "bass", "other", "vocals"]), 1)?;
-//! let bag = Bag::new(vec![network], None, &Device::Cpu)?;
+//! let bag = Bag::new(vec![network], None, &Compute::cpu())?;
 //! let engine = Engine::start(Separator::new(bag, Settings::default())?)?;
 //!
 //! let stop = Stop::default();

@@ -19,6 +19,9 @@ pub struct Manifest {
     pub started_ms: u64,
     /// When it ended, in milliseconds since 1970.
     pub completed_ms: u64,
+    /// How far it was then, in thousandths: the queue forgets it. None in what earlier releases wrote.
+    #[serde(default)]
+    pub permille: u32,
 }
 
 /// How a job ended.

@@ -121,7 +121,13 @@ impl View {
             artist: record.title.artist.clone(),
             size_bytes: record.size_bytes,
             options: record.options.clone(),
-            progress: Progress::of(state, status, record.cost_ms, now_ms),
+            progress: Progress::of(
+                state,
+                status,
+                manifest.map_or(0, |manifest| manifest.permille),
+                record.cost_ms,
+                now_ms,
+            ),
             stems: results.iter().map(|result| Stem::of(record, result)).collect(),
             error,
             created_at: rfc3339(record.created_ms),
@@ -133,9 +139,10 @@ impl View {
 }
 
 impl Progress {
-    fn of(state: State, status: Option<&Status>, cost_ms: u64, now_ms: u64) -> Self {
+    /// `reached` is what the end of a job that has ended says.
+    fn of(state: State, status: Option<&Status>, reached: u32, cost_ms: u64, now_ms: u64) -> Self {
         let (done, total) = status.map_or((0, 0), |status| status.units);
-        let permille = status.map_or(0, |status| status.permille);
+        let permille = status.map_or(0, |status| status.permille).max(reached);
         let percent = if state == State::Succeeded { 100 } else { (permille / 10).min(99) };
         let mut progress = Self {
             percent,

@@ -30,6 +30,7 @@ impl Ledger {
             v: Record::VERSION,
             job: record.id,
             ending,
+            permille: status.as_ref().map_or(0, |status| status.permille),
             started_ms: status.map_or(0, |status| status.times_ms[1]),
             completed_ms: now_ms(),
         };
@@ -114,6 +115,8 @@ impl Ledger {
     /// the job goes on.
     pub async fn settle(&self, record: &Record) -> Result<Option<Manifest>> {
         if self.store.head(&ObjectKey::canceled(&record.id)).await?.is_some() {
+            // Whoever marked it may have died before this.
+            self.queue.cancel(record.id).await?;
             return Ok(Some(self.finish(record, Ending::Canceled).await?));
         }
         let Some(status) = self.queue.status(record.id).await? else { return Ok(None) };

@@ -178,6 +178,21 @@ async fn a_caller_is_told_though_the_queue_was_lost_after_the_end() {
 }
 
 #[tokio::test]
+async fn a_canceled_job_stays_as_far_as_it_was_when_the_queue_forgets_it() {
+    let bench = Bench::new(Keep::default()).await;
+    let record = submit(&bench.ledger, 0.25).await;
+    let (task, token) = begin(&bench.ledger).await;
+    bench.ledger.queue().progress(task, token, 3, 10).await.unwrap();
+    // Whoever canceled it died behind the mark; someone else ends it.
+    bench.store.put(&ObjectKey::canceled(&record.id), Bytes::new(), Write::Once).await.unwrap();
+    bench.ledger.sweep_pending().await.unwrap();
+    let percent = || async { bench.ledger.view(&record).await.unwrap().progress.percent };
+    assert_eq!(percent().await, 30);
+    bench.ledger.queue().forget(record.id).await.unwrap();
+    assert_eq!(percent().await, 30);
+}
+
+#[tokio::test]
 async fn tracks_of_a_job_whose_worker_died_after_its_end_are_published() {
     let bench = Bench::new(Keep::default()).await;
     let callback = Some(Callback { url: "http://localhost/".to_owned(), data: None });
@@ -190,6 +205,7 @@ async fn tracks_of_a_job_whose_worker_died_after_its_end_are_published() {
         ending: Ending::Succeeded { results },
         started_ms: 1,
         completed_ms: 2,
+        permille: 1000,
     };
     let (key, text) = (ObjectKey::manifest(&record.work()), serde_json::to_vec(&manifest).unwrap());
     bench.store.put(&key, Bytes::from(text), Write::Once).await.unwrap();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use aws_sdk_s3::primitives::ByteStream as Answer;
 use futures_util::stream::{self, StreamExt};
 
-use super::{Fault, S3, meta};
+use super::{Fault, S3, meta, moved};
 use crate::keys::ObjectKey;
 use crate::storage::{ByteStream, Object, Result, Store, StoreError, name};
 
@@ -46,6 +46,7 @@ impl S3 {
         if range != (wanted.start..wanted.end.min(size)) {
             return Err(strange(key, &format!("{range:?} of {size}")));
         }
+        moved("read", length);
         Ok(Object { meta, range, body: complete(answer.body, length) })
     }
 

@@ -164,6 +164,11 @@ impl Store for S3 {
 }
 
 /// An object of a listing; none for what other programs keep in the bucket under names that cannot be ours.
+/// Counts what goes to the store and comes from it.
+fn moved(direction: &'static str, bytes: u64) {
+    metrics::counter!("msaas_store_bytes_total", "direction" => direction).increment(bytes);
+}
+
 fn listed(bucket: Bucket, found: &aws_sdk_s3::types::Object) -> Option<(ObjectKey, Meta)> {
     let path = found.key().filter(|path| name::is_good(path))?;
     let meta = meta(found.size(), found.e_tag(), found.last_modified());

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::upload::{Upload, part_bytes};
-use super::{Fault, S3};
+use super::{Fault, S3, moved};
 use crate::keys::ObjectKey;
 use crate::storage::pieces::Pieces;
 use crate::storage::{ByteStream, Result, Store, StoreError, Write, Written, media, name};
@@ -17,6 +17,7 @@ impl S3 {
     /// Writes an object with one request.
     pub(super) async fn put_whole(&self, key: &ObjectKey, body: Bytes, write: Write) -> Result<Written> {
         let path = name::checked(key)?;
+        moved("written", body.len() as u64);
         let sent = self
             .client
             .put_object()

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use super::put::condition;
-use super::{Fault, S3};
+use super::{Fault, S3, moved};
 use crate::failpoint;
 use crate::keys::ObjectKey;
 use crate::storage::{Result, StoreError, Write, Written, media, name};
@@ -78,6 +78,7 @@ impl Upload {
     /// Sends part `number` (from 1).
     pub(super) async fn send(&self, number: i32, body: Bytes) -> Result<CompletedPart> {
         let Place { client, bucket, path, id } = self.place()?;
+        moved("written", body.len() as u64);
         let sent = client
             .upload_part()
             .bucket(bucket)

@@ -155,7 +155,7 @@ impl Book {
         }
         let (known_at, known) = before.page.percent;
         if losses == before.losses && losses == known_at && percent < known {
-            wrong.push(format!("its progress went back from {known} to {percent} %"));
+            wrong.push(format!("its progress went back from {known} to {percent} %, {:?}", view.state));
         }
         if losses == before.losses {
             page.percent = page.percent.max((losses, percent));
