@@ -54,6 +54,19 @@ def torch_song(samples: Path, threads: int, setting: str) -> None:
     print(json.dumps({"audio_s": audio_s, "wall_s": wall_s, "cpu_s": cpu_s, "peak_mib": peak, "load_s": load_s}))
 
 
+def write_repository(folder: Path) -> None:
+    """Writes the checkpoint as the original program reads it."""
+    import torch
+
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from dump_reference import OFFICIAL_KWARGS, checkpoint_network
+
+    model, _ = checkpoint_network(weights())
+    folder.mkdir(parents=True, exist_ok=True)
+    package = {"klass": type(model), "args": (), "kwargs": OFFICIAL_KWARGS, "state": model.state_dict()}
+    torch.save(package, folder / "955717e8.th")
+
+
 def onnx_segment(graph: Path, threads: int) -> None:
     """Times the exported network on one segment and prints the median of five."""
     import numpy as np
@@ -100,18 +113,9 @@ def measured(command: list[str], environment: dict[str, str]) -> dict:
 
 def demucs_repository(work: Path) -> Path:
     """A folder with the checkpoint as the original program reads it."""
-    import torch
-
-    sys.path.insert(0, str(ROOT / "scripts"))
-    from dump_reference import OFFICIAL_KWARGS, checkpoint_network
-
     folder = work / "repository"
-    path = folder / "955717e8.th"
-    if not path.exists():
-        model, _ = checkpoint_network(weights())
-        folder.mkdir(parents=True, exist_ok=True)
-        package = {"klass": type(model), "args": (), "kwargs": OFFICIAL_KWARGS, "state": model.state_dict()}
-        torch.save(package, path)
+    # In a process of its own: what this one has in memory is counted as its children's peak.
+    subprocess.run([sys.executable, __file__, "--repository", str(folder)], check=True)
     return folder
 
 
@@ -136,10 +140,13 @@ def main() -> None:
     parser.add_argument("--onnx", action="store_true")
     parser.add_argument("--torch-song", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--onnx-segment", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--repository", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--setting", default="default", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.torch_song:
         return torch_song(arguments.torch_song, arguments.threads, arguments.setting)
+    if arguments.repository:
+        return write_repository(arguments.repository)
     if arguments.onnx_segment:
         return onnx_segment(arguments.onnx_segment, arguments.threads)
 

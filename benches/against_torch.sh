@@ -35,7 +35,9 @@ if ! [ -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import demucs, onnxru
     "$venv/bin/pip" install --quiet -r scripts/requirements-reference.txt onnxruntime
 fi
 need_packages ffmpeg=ffmpeg
-cargo build --release --locked --workspace --bin msaas --example song
+cargo build --release --locked --workspace --bin msaas
+# Not with the programs: examples have the features of tests.
+cargo build --release --locked --package demucs --example song
 export TARGET=${CARGO_TARGET_DIR:-target}/release
 "$TARGET/msaas" models fetch htdemucs
 exec "$venv/bin/python" benches/against_torch.py --work "$work" "$@"

@@ -87,7 +87,7 @@ cost() {
             alone=$(wall "$programs/msaas" separate --quiet -o "$songs/out" "$songs/song.mp3")
             # shellcheck disable=SC2086
             start 1 $options
-            through=$(wall "$programs/msaas" submit --wait -o "$songs/out/service" "$songs/song.mp3")
+            through=$(wall "$programs/msaas" submit --wait --quiet -o "$songs/out/service" "$songs/song.mp3")
             bytes=$(moved)
             stop
             ratios+=("$(awk "BEGIN { printf \"%.3f\", $through / $alone }")")
@@ -113,7 +113,7 @@ identity() {
     for count in 1 2 5; do
         rm -rf "${songs:?}/service"
         start "$count" --span-segments 4
-        "$programs/msaas" submit --wait --format wav --bits 32 -o "$songs/service" "$songs/song.mp3" >/dev/null &
+        "$programs/msaas" submit --wait --quiet --format wav --bits 32 -o "$songs/service" "$songs/song.mp3" >/dev/null &
         client=$! killed=0 next=0
         while kill -0 "$client" 2>/dev/null; do
             sleep $((4 + RANDOM % 6))
