@@ -56,12 +56,12 @@ macro_rules! isa {
             $(#[$feature])?
             unsafe fn norm_gelu(x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
                 // SAFETY: the caller has the instruction set.
-                unsafe { norm::norm_gelu::<$simd>(x, width, factor, summand) }
+                unsafe { norm::norm::<$simd, true>(x, width, factor, summand) }
             }
             $(#[$feature])?
             unsafe fn norm(x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
                 // SAFETY: the caller has the instruction set.
-                unsafe { norm::norm::<$simd>(x, width, factor, summand) }
+                unsafe { norm::norm::<$simd, false>(x, width, factor, summand) }
             }
             $(#[$feature])?
             unsafe fn norm_glu_add(y: &[f32], x: &mut [f32], width: usize, affine: Affine<'_>) {
@@ -184,7 +184,7 @@ impl Isa {
         unsafe { (self.attend)(attention, out, out_stride, scratch) }
     }
 
-    /// [`norm::norm_gelu`].
+    /// [`norm::norm`] through GELU.
     pub(super) fn norm_gelu(&self, x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
         // SAFETY: as above.
         unsafe { (self.norm_gelu)(x, width, factor, summand) }

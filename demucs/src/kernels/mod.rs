@@ -16,6 +16,7 @@ mod attention;
 pub mod bench;
 mod buffer;
 mod dconv;
+mod epilogue;
 mod frequency;
 mod fused;
 mod isa;

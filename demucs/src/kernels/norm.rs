@@ -4,12 +4,17 @@ use super::math::{gelu, sigmoid};
 use super::product::{Affine, Sums};
 use super::simd::{LANES, Simd};
 
-/// Each token of `width` floats: `gelu(x * factor + summand)`, in place.
+/// Each token of `width` floats: `x * factor + summand`, through GELU where `GELU` says so, in place.
 ///
 /// # Safety
 /// The instruction set of S.
 #[inline(always)]
-pub(super) unsafe fn norm_gelu<S: Simd>(x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
+pub(super) unsafe fn norm<S: Simd, const GELU: bool>(
+    x: &mut [f32],
+    width: usize,
+    factor: &[f32],
+    summand: &[f32],
+) {
     assert!(width.is_multiple_of(LANES) && factor.len() >= width && summand.len() >= width);
     for token in x.chunks_exact_mut(width) {
         for at in (0..width).step_by(LANES) {
@@ -17,26 +22,8 @@ pub(super) unsafe fn norm_gelu<S: Simd>(x: &mut [f32], width: usize, factor: &[f
             unsafe {
                 let x = token.as_mut_ptr().add(at);
                 let (factor, summand) = (S::load(factor.as_ptr().add(at)), S::load(summand.as_ptr().add(at)));
-                S::store(x, gelu::<S>(S::fma(S::load(x), factor, summand)));
-            }
-        }
-    }
-}
-
-/// Each token of `width` floats: `x * factor + summand`, in place.
-///
-/// # Safety
-/// The instruction set of S.
-#[inline(always)]
-pub(super) unsafe fn norm<S: Simd>(x: &mut [f32], width: usize, factor: &[f32], summand: &[f32]) {
-    assert!(width.is_multiple_of(LANES) && factor.len() >= width && summand.len() >= width);
-    for token in x.chunks_exact_mut(width) {
-        for at in (0..width).step_by(LANES) {
-            // SAFETY: the instruction set is the caller's; all slices are `width` long at least.
-            unsafe {
-                let x = token.as_mut_ptr().add(at);
-                let (factor, summand) = (S::load(factor.as_ptr().add(at)), S::load(summand.as_ptr().add(at)));
-                S::store(x, S::fma(S::load(x), factor, summand));
+                let y = S::fma(S::load(x), factor, summand);
+                S::store(x, if GELU { gelu::<S>(y) } else { y });
             }
         }
     }

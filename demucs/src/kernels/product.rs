@@ -6,7 +6,7 @@
 //! A result is one chain of multiply-adds over the weights' rows in their order: its bits do not depend on
 //! how tokens are divided among tiles, tasks or threads.
 
-use super::math::{gelu, sigmoid};
+use super::epilogue::{Epilogue, Glu, NormGlu, Plain, Summed};
 use super::packed::Packed;
 use super::simd::{LANES, Simd};
 
@@ -138,21 +138,6 @@ impl Out<'_> {
         assert!(self.columns <= columns && self.columns + LANES > columns, "{} of {columns}", self.columns);
         assert!(tokens == 0 || (tokens - 1) * self.stride + self.columns <= self.values.len());
     }
-}
-
-/// What happens to a tile of sums: `MR` tokens of `NV` vectors each.
-trait Epilogue<S: Simd> {
-    /// Whether the two vectors of a panel belong together.
-    const PAIRED: bool;
-
-    /// # Safety
-    /// The instruction set of S; `token` and the first `vector` of columns lie inside the result.
-    unsafe fn tile<const MR: usize, const NV: usize>(
-        &mut self,
-        sums: [[S::V; NV]; MR],
-        token: usize,
-        vector: usize,
-    );
 }
 
 /// Computes a product. `R1` to `R3` are the tokens of tiles that are one to three vectors wide; with 0 such a
@@ -343,183 +328,6 @@ pub(super) unsafe fn continued<S: Simd, const MR: usize, const NV: usize>(
             }
         }
         sums
-    }
-}
-
-/// Writes a vector of a token's columns, as far as they are wanted.
-#[inline(always)]
-unsafe fn put<S: Simd>(out: &mut Out<'_>, token: usize, column: usize, v: S::V) {
-    // SAFETY: the caller's token lies in the result, whose end was checked.
-    unsafe {
-        let to = out.values.as_mut_ptr().add(token * out.stride + column);
-        if column + LANES <= out.columns {
-            S::store(to, v);
-        } else {
-            S::store_part(to, v, out.columns - column);
-        }
-    }
-}
-
-/// Reads a vector of a token's columns; what is not there is zero.
-#[inline(always)]
-unsafe fn get<S: Simd>(out: &Out<'_>, token: usize, column: usize) -> S::V {
-    // SAFETY: as in `put`.
-    unsafe {
-        let from = out.values.as_ptr().add(token * out.stride + column);
-        if column + LANES <= out.columns {
-            S::load(from)
-        } else {
-            let mut lanes = [0f32; LANES];
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), out.columns - column);
-            S::load(lanes.as_ptr())
-        }
-    }
-}
-
-struct Plain<'a, const GELU: bool, const ADD: bool> {
-    bias: &'a [f32],
-    out: Out<'a>,
-}
-
-impl<S: Simd, const GELU: bool, const ADD: bool> Epilogue<S> for Plain<'_, GELU, ADD> {
-    const PAIRED: bool = false;
-
-    #[inline(always)]
-    unsafe fn tile<const MR: usize, const NV: usize>(
-        &mut self,
-        sums: [[S::V; NV]; MR],
-        token: usize,
-        vector: usize,
-    ) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            for v in 0..NV {
-                let column = (vector + v) * LANES;
-                let bias = S::load(self.bias.as_ptr().add(column));
-                for (r, sums) in sums.iter().enumerate() {
-                    let mut y = S::add(sums[v], bias);
-                    if GELU {
-                        y = gelu::<S>(y);
-                    }
-                    if ADD {
-                        y = S::add(get::<S>(&self.out, token + r, column), y);
-                    }
-                    put::<S>(&mut self.out, token + r, column, y);
-                }
-            }
-        }
-    }
-}
-
-struct Glu<'a> {
-    bias: &'a [f32],
-    out: Out<'a>,
-    add: Option<&'a [f32]>,
-}
-
-impl<S: Simd> Epilogue<S> for Glu<'_> {
-    const PAIRED: bool = true;
-
-    #[inline(always)]
-    unsafe fn tile<const MR: usize, const NV: usize>(
-        &mut self,
-        sums: [[S::V; NV]; MR],
-        token: usize,
-        vector: usize,
-    ) {
-        if NV != 2 {
-            return;
-        }
-        let column = vector / 2 * LANES;
-        // SAFETY: the caller's contract; gated panels are two vectors wide.
-        unsafe {
-            let bias = self.bias.as_ptr().add(vector * LANES);
-            let (bias, gate_bias) = (S::load(bias), S::load(bias.add(LANES)));
-            let add = self.add.map_or(S::splat(0.0), |add| S::load(add.as_ptr().add(column)));
-            for (r, sums) in sums.iter().enumerate() {
-                let gate = sigmoid::<S>(S::add(sums[1], gate_bias));
-                let y = S::fma(S::add(sums[0], bias), gate, add);
-                put::<S>(&mut self.out, token + r, column, y);
-            }
-        }
-    }
-}
-
-struct Summed<'a> {
-    bias: &'a [f32],
-    out: Option<Out<'a>>,
-    sums: &'a mut Sums,
-}
-
-impl<S: Simd> Epilogue<S> for Summed<'_> {
-    const PAIRED: bool = false;
-
-    #[inline(always)]
-    unsafe fn tile<const MR: usize, const NV: usize>(
-        &mut self,
-        sums: [[S::V; NV]; MR],
-        token: usize,
-        vector: usize,
-    ) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            let (mut values, mut squares) = (S::splat(0.0), S::splat(0.0));
-            for v in 0..NV {
-                let column = (vector + v) * LANES;
-                let bias = S::load(self.bias.as_ptr().add(column));
-                for (r, sums) in sums.iter().enumerate() {
-                    let y = S::add(sums[v], bias);
-                    values = S::add(values, y);
-                    squares = S::fma(y, y, squares);
-                    if let Some(out) = &mut self.out {
-                        put::<S>(out, token + r, column, y);
-                    }
-                }
-            }
-            self.sums.add::<S>(values, squares);
-        }
-    }
-}
-
-struct NormGlu<'a> {
-    bias: &'a [f32],
-    out: Out<'a>,
-    affine: Affine<'a>,
-}
-
-impl<S: Simd> Epilogue<S> for NormGlu<'_> {
-    const PAIRED: bool = true;
-
-    #[inline(always)]
-    unsafe fn tile<const MR: usize, const NV: usize>(
-        &mut self,
-        sums: [[S::V; NV]; MR],
-        token: usize,
-        vector: usize,
-    ) {
-        if NV != 2 {
-            return;
-        }
-        let (paired, column) = (vector * LANES, vector / 2 * LANES);
-        // SAFETY: the caller's contract; gated panels are two vectors wide.
-        unsafe {
-            let at = |values: &[f32], place: usize| values.as_ptr().add(place);
-            let scale = S::load(at(self.affine.scale, column));
-            let mut norm = [[scale; 2]; 2];
-            for (i, norm) in norm.iter_mut().enumerate() {
-                let place = paired + i * LANES;
-                let factor = S::load(at(self.affine.factor, place));
-                let bias = S::load(at(self.bias, place));
-                *norm = [factor, S::fma(bias, factor, S::load(at(self.affine.summand, place)))];
-            }
-            for (r, sums) in sums.iter().enumerate() {
-                let value = S::fma(sums[0], norm[0][0], norm[0][1]);
-                let gate = sigmoid::<S>(S::fma(sums[1], norm[1][0], norm[1][1]));
-                let x = get::<S>(&self.out, token + r, column);
-                let y = S::fma(S::mul(value, scale), gate, x);
-                put::<S>(&mut self.out, token + r, column, y);
-            }
-        }
     }
 }
 
