@@ -78,13 +78,14 @@ pub(super) unsafe fn layer_norm<S: Simd>(
             }
             let mean = S::lanes(sum).iter().sum::<f32>() / channels as f32;
             let (middle, mut squares) = (S::splat(mean), S::splat(0.0));
-            for at in (0..width).step_by(LANES) {
+            let full = channels - channels % LANES;
+            for at in (0..full).step_by(LANES) {
                 let centred = S::sub(S::load(x.as_ptr().add(at)), middle);
                 squares = S::fma(centred, centred, squares);
             }
-            // The zeros behind the channels have been centred too.
-            let padding = (width - channels) as f32 * mean * mean;
-            let variance = (S::lanes(squares).iter().sum::<f32>() - padding).max(0.0) / channels as f32;
+            // The zeros behind the channels are none of the variance.
+            let rest = x[full..channels].iter().map(|x| (x - mean) * (x - mean)).sum::<f32>();
+            let variance = (S::lanes(squares).iter().sum::<f32>() + rest) / channels as f32;
             let gain = S::splat(1.0 / (variance + 1e-5).sqrt());
             for at in (0..width).step_by(LANES) {
                 let normal = S::mul(S::sub(S::load(x.as_ptr().add(at)), middle), gain);
