@@ -1,6 +1,10 @@
 //! Attention of a block of tokens over all keys, a part of them at a time, so that scores stay in the cache.
 
+use std::ops::Range;
+
+use super::layout::padded;
 use super::math::exp;
+use super::packed::{Form, STEP};
 use super::product::{Runs, continued, tile};
 use super::simd::{LANES, Simd};
 
@@ -9,7 +13,11 @@ pub(super) const KEYS: usize = 96;
 /// Vectors of a panel of keys.
 const PANEL: usize = 3;
 /// Groups of keys whose scores are computed before values are added up.
-const GROUPS: usize = 4;
+pub(super) const GROUPS: usize = 4;
+/// Floats from token to token of the scores.
+pub(super) const SCORES: usize = GROUPS * KEYS;
+/// Tokens of the largest tile.
+const TILE: usize = 32;
 
 /// Queries of one block and one head, and the keys and values that they look at.
 #[derive(Debug, Clone, Copy)]
@@ -20,9 +28,8 @@ pub(super) struct Attention<'a> {
     pub(super) tokens: usize,
     /// Floats of a head.
     pub(super) size: usize,
-    /// Groups of [`KEYS`] keys: group g at `g * group_stride` of both.
-    ///
-    /// Keys of a group are two panels `[size, 48]`, its values are `[KEYS, width]`.
+    /// Groups of [`KEYS`] keys as [`Groups::keys`] and [`Groups::values`] leave them: group g at
+    /// `g * group_stride` of both.
     pub(super) keys: &'a [f32],
     pub(super) values: &'a [f32],
     pub(super) group_stride: usize,
@@ -32,9 +39,56 @@ pub(super) struct Attention<'a> {
     pub(super) count: usize,
 }
 
-/// Floats of scratch that a block of so many tokens needs.
+/// Floats of scratch that a block of so many tokens needs: scores of whole tiles, the highest one and the sum of each token.
 pub(super) fn scratch(tokens: usize) -> usize {
-    tokens * (GROUPS * KEYS + 2)
+    tokens.next_multiple_of(TILE) * SCORES + 2 * tokens
+}
+
+/// Floats of a group's keys, and of its values, for heads of `size` floats.
+pub(super) fn group(form: Form, size: usize) -> (usize, usize) {
+    match form {
+        Form::Floats => (KEYS * size, KEYS * padded(size)),
+        Form::Halves => (KEYS * size.next_multiple_of(STEP), KEYS * size.next_multiple_of(STEP)),
+    }
+}
+
+/// How scores are computed and values added up.
+pub(super) trait Groups<S: Simd>: Sized {
+    /// Brings the keys of a group, token t at `t * stride`, into the form in which they are read; keys behind `tokens` are
+    /// zeros.
+    ///
+    /// # Safety
+    /// The instruction set, here and below.
+    unsafe fn keys(from: &[f32], stride: usize, tokens: usize, size: usize, to: &mut [f32]);
+
+    /// The same for its values.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn values(from: &[f32], stride: usize, tokens: usize, size: usize, to: &mut [f32]);
+
+    /// # Safety
+    /// The block was checked.
+    unsafe fn new(attention: &Attention<'_>) -> Self;
+
+    /// Scores of all tokens for the keys of a part: token t's at `t * SCORES`.
+    ///
+    /// # Safety
+    /// The groups are there, and room for the scores of whole tiles of tokens.
+    unsafe fn score(&mut self, attention: &Attention<'_>, part: Range<usize>, to: *mut f32);
+
+    /// Adds the first `valid` values of a part to all tokens' `out`, by weights that lie as scores do.
+    ///
+    /// # Safety
+    /// The groups and all tokens are there.
+    unsafe fn weigh(
+        &mut self,
+        attention: &Attention<'_>,
+        part: Range<usize>,
+        valid: usize,
+        weights: *const f32,
+        out: (*mut f32, usize),
+    );
 }
 
 /// Adds up values by softmax of scores: token t to `t * out_stride` of `out`, `width` floats each.
@@ -45,38 +99,98 @@ pub(super) fn scratch(tokens: usize) -> usize {
 /// # Safety
 /// The instruction set of S.
 #[inline(always)]
-pub(super) unsafe fn attend<S: Simd, const R1: usize, const R2: usize, const R3: usize>(
+pub(super) unsafe fn attend<S: Simd, G: Groups<S>>(
     attention: &Attention<'_>,
+    form: Form,
     out: &mut [f32],
     out_stride: usize,
     scratch_floats: &mut [f32],
 ) {
     let &Attention { queries, stride, tokens, size, keys, values, group_stride, width, count } = attention;
     let groups = count.div_ceil(KEYS);
-    assert!(tokens > 0 && count > 0 && width.is_multiple_of(LANES) && size <= width);
+    let (keys_len, values_len) = group(form, size);
+    assert!(tokens > 0 && count > 0 && width == padded(size));
     assert!((tokens - 1) * stride + size <= queries.len() && (tokens - 1) * out_stride + width <= out.len());
-    assert!((groups - 1) * group_stride + KEYS * size <= keys.len());
-    assert!((groups - 1) * group_stride + KEYS * width <= values.len());
+    assert!((groups - 1) * group_stride + keys_len <= keys.len());
+    assert!((groups - 1) * group_stride + values_len <= values.len());
     assert!(scratch(tokens) <= scratch_floats.len());
-    let (scores, rest) = scratch_floats.split_at_mut(tokens * GROUPS * KEYS);
-    let (highest, totals) = rest.split_at_mut(tokens);
+    let (scores, rest) = scratch_floats.split_at_mut(tokens.next_multiple_of(TILE) * SCORES);
+    let (highest, totals) = rest[..2 * tokens].split_at_mut(tokens);
     highest.fill(f32::NEG_INFINITY);
     totals.fill(0.0);
     for token in 0..tokens {
         out[token * out_stride..][..width].fill(0.0);
     }
+    // SAFETY: the instruction set is the caller's, all places were checked above.
+    let mut computed = unsafe { G::new(attention) };
     for first in (0..groups).step_by(GROUPS) {
         let part = first..groups.min(first + GROUPS);
         let valid = count.min(part.end * KEYS) - first * KEYS;
         let columns = part.len() * KEYS;
-        // SAFETY: the instruction set is the caller's, all places were checked above.
+        // SAFETY: as above.
         unsafe {
-            for group in part {
-                let to = scores.as_mut_ptr().add((group - first) * KEYS);
-                for panel in 0..KEYS / (PANEL * LANES) {
+            computed.score(attention, part.clone(), scores.as_mut_ptr());
+            for token in 0..tokens {
+                let scores = &mut scores[token * SCORES..][..columns];
+                let out = &mut out[token * out_stride..][..width];
+                soften::<S>(scores, valid, &mut highest[token], &mut totals[token], out);
+            }
+            computed.weigh(attention, part, valid, scores.as_ptr(), (out.as_mut_ptr(), out_stride));
+        }
+    }
+    for token in 0..tokens {
+        let gain = 1.0 / totals[token];
+        for value in &mut out[token * out_stride..][..width] {
+            *value *= gain;
+        }
+    }
+}
+
+/// In vector registers. `R1` to `R3` as in [`super::product::Registers`].
+pub(super) struct InRegisters<const R1: usize, const R2: usize, const R3: usize>;
+
+impl<S: Simd, const R1: usize, const R2: usize, const R3: usize> Groups<S> for InRegisters<R1, R2, R3> {
+    /// Two panels `[size, 48]`.
+    unsafe fn keys(from: &[f32], stride: usize, tokens: usize, size: usize, to: &mut [f32]) {
+        const WIDTH: usize = PANEL * LANES;
+        for (first, panel) in (0..KEYS).step_by(WIDTH).zip(to.chunks_exact_mut(size * WIDTH)) {
+            for lane in 0..WIDTH {
+                let token = first + lane;
+                if token < tokens {
+                    for (k, value) in from[token * stride..][..size].iter().enumerate() {
+                        panel[k * WIDTH + lane] = *value;
+                    }
+                } else {
+                    for k in 0..size {
+                        panel[k * WIDTH + lane] = 0.0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows `[KEYS, width]`, `width` being `size` in whole vectors.
+    unsafe fn values(from: &[f32], stride: usize, tokens: usize, size: usize, to: &mut [f32]) {
+        for (token, to) in to.chunks_exact_mut(padded(size)).take(tokens).enumerate() {
+            to[..size].copy_from_slice(&from[token * stride..][..size]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn new(_: &Attention<'_>) -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    unsafe fn score(&mut self, attention: &Attention<'_>, part: Range<usize>, to: *mut f32) {
+        let &Attention { queries, stride, tokens, size, keys, group_stride, .. } = attention;
+        for (i, group) in part.enumerate() {
+            for panel in 0..KEYS / (PANEL * LANES) {
+                // SAFETY: the caller's contract.
+                unsafe {
+                    let to = to.add(i * KEYS + panel * PANEL * LANES);
                     let keys = keys.as_ptr().add(group * group_stride + panel * PANEL * LANES * size);
-                    let to = to.add(panel * PANEL * LANES);
-                    let shape = Shape { tokens, k: size, stride, ldb: PANEL * LANES, out_stride: columns };
+                    let shape = Shape { tokens, k: size, stride, ldb: PANEL * LANES, out_stride: SCORES };
                     if R3 > 0 {
                         score::<S, R3, 3>(shape, queries.as_ptr(), keys, to);
                     } else {
@@ -87,31 +201,34 @@ pub(super) unsafe fn attend<S: Simd, const R1: usize, const R2: usize, const R3:
                     }
                 }
             }
-            for token in 0..tokens {
-                let scores = &mut scores[token * columns..][..columns];
-                let out = &mut out[token * out_stride..][..width];
-                soften::<S>(scores, valid, &mut highest[token], &mut totals[token], out);
-            }
-            let from = scores.as_ptr();
-            let values = values.as_ptr().add(first * group_stride);
-            let shape = Shape { tokens, k: valid, stride: columns, ldb: width, out_stride };
-            let mut v = 0;
-            while v < width / LANES {
-                let (values, to) = (values.add(v * LANES), out.as_mut_ptr().add(v * LANES));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn weigh(
+        &mut self,
+        attention: &Attention<'_>,
+        part: Range<usize>,
+        valid: usize,
+        weights: *const f32,
+        (out, out_stride): (*mut f32, usize),
+    ) {
+        let &Attention { tokens, values, group_stride, width, .. } = attention;
+        let shape = Shape { tokens, k: valid, stride: SCORES, ldb: width, out_stride };
+        let mut v = 0;
+        while v < width / LANES {
+            // SAFETY: the caller's contract.
+            unsafe {
+                let values = values.as_ptr().add(part.start * group_stride + v * LANES);
+                let to = out.add(v * LANES);
                 if R2 > 0 && v + 2 <= width / LANES {
-                    weigh::<S, R2, 2>(shape, from, values, group_stride, to);
+                    weigh::<S, R2, 2>(shape, weights, values, group_stride, to);
                     v += 2;
                 } else {
-                    weigh::<S, R1, 1>(shape, from, values, group_stride, to);
+                    weigh::<S, R1, 1>(shape, weights, values, group_stride, to);
                     v += 1;
                 }
             }
-        }
-    }
-    for token in 0..tokens {
-        let gain = 1.0 / totals[token];
-        for value in &mut out[token * out_stride..][..width] {
-            *value *= gain;
         }
     }
 }
@@ -250,24 +367,5 @@ unsafe fn soften<S: Simd>(
             sum = S::add(sum, weight);
         }
         *total += S::lanes(sum).iter().sum::<f32>();
-    }
-}
-
-/// Brings keys of one head, token t at `t * stride`, into two panels `[size, 48]`; keys behind `tokens` are zeros.
-pub(super) fn panels_of_keys(from: &[f32], stride: usize, tokens: usize, size: usize, panels: &mut [f32]) {
-    const WIDTH: usize = PANEL * LANES;
-    for (first, panel) in (0..KEYS).step_by(WIDTH).zip(panels.chunks_exact_mut(size * WIDTH)) {
-        for lane in 0..WIDTH {
-            let token = first + lane;
-            if token < tokens {
-                for (k, value) in from[token * stride..][..size].iter().enumerate() {
-                    panel[k * WIDTH + lane] = *value;
-                }
-            } else {
-                for k in 0..size {
-                    panel[k * WIDTH + lane] = 0.0;
-                }
-            }
-        }
     }
 }

@@ -60,10 +60,11 @@ impl ProductBench {
     pub fn new(kernels: &str, (tokens, k, n): (usize, usize, usize), gated: bool) -> Self {
         let weight = |k: usize, n: usize| ((k * 5 + n * 3) % 17) as f32 / 17.0 - 0.5;
         let bias = vec![0.1; n];
-        let weights =
-            if gated { Packed::gated(k, n, weight, &bias) } else { Packed::new(k, n, weight, &bias) };
+        let isa = isa(kernels);
+        let pack = if gated { Packed::gated } else { Packed::new };
+        let weights = pack(isa.form(), (1, k), n, weight, &bias);
         let out = Buffer::zeros(tokens * weights.columns());
-        Self { isa: isa(kernels), input: values(tokens * k), weights, out, tokens, gated }
+        Self { isa, input: values(tokens * k), weights, out, tokens, gated }
     }
 
     /// Computes.
@@ -71,7 +72,7 @@ impl ProductBench {
         let (k, columns) = (self.weights.k(), self.weights.columns());
         let (input, tokens) = (&self.input[..], self.tokens);
         let runs = Runs::one(0, k);
-        let product = Product { input, stride: k, runs, first_row: 0, tokens, weights: &self.weights };
+        let product = Product { input, stride: k, runs, first_run: 0, tokens, weights: &self.weights };
         let columns = if self.gated { columns / 2 } else { columns };
         let out = Out { values: &mut self.out, stride: columns, columns };
         self.isa.product(&product, if self.gated { Finish::Glu(out, None) } else { Finish::Store(out) });

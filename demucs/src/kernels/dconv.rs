@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::buffer::Buffer;
 use super::isa::Isa;
 use super::layout::{Line, padded};
-use super::packed::{Packed, pair};
+use super::packed::{Form, Packed, pair};
 use super::product::{Affine, Finish, Out, Product, Runs, Sums};
 use super::scratch::Scratch;
 use super::tensors::Tensors;
@@ -102,12 +102,18 @@ impl DConv {
             };
             Ok(Layer {
                 dilation: 1 << d,
-                compress: Packed::new(TAPS * width, hidden, tap, &bias),
+                compress: Packed::new(Form::Floats, (TAPS, width), hidden, tap, &bias),
                 norm1: Norm {
                     weight: tensors.vector(&format!("{prefix}.1.weight"), hidden)?,
                     bias: tensors.vector(&format!("{prefix}.1.bias"), hidden)?,
                 },
-                expand: Packed::gated(hidden, 2 * channels, |k, n| expand[n * hidden + k], &expand_bias),
+                expand: Packed::gated(
+                    Form::Floats,
+                    (1, hidden),
+                    2 * channels,
+                    |k, n| expand[n * hidden + k],
+                    &expand_bias,
+                ),
                 norm2: Norm { weight: norm2("weight", tensors)?, bias: norm2("bias", tensors)? },
                 scale: tensors.vector(&format!("{prefix}.6.scale"), channels)?,
             })
@@ -199,11 +205,11 @@ impl Layer {
     fn compress<'a>(&'a self, x: &'a [f32], margin: usize, width: usize, tokens: usize) -> Product<'a> {
         let step = self.dilation * width;
         let runs = Runs { start: margin * width - step, len: width, count: TAPS, step };
-        Product { input: x, stride: width, runs, first_row: 0, tokens, weights: &self.compress }
+        Product { input: x, stride: width, runs, first_run: 0, tokens, weights: &self.compress }
     }
 
     fn expand<'a>(&'a self, hidden: &'a [f32], width: usize, tokens: usize) -> Product<'a> {
         let runs = Runs::one(0, self.expand.k());
-        Product { input: hidden, stride: width, runs, first_row: 0, tokens, weights: &self.expand }
+        Product { input: hidden, stride: width, runs, first_run: 0, tokens, weights: &self.expand }
     }
 }

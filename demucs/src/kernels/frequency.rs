@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::dconv::DConv;
 use super::isa::Isa;
 use super::layout::{Grid, padded};
-use super::packed::Packed;
+use super::packed::{Form, Packed};
 use super::product::{Finish, Out, Product, Runs};
 use super::scratch::{Pool, Scratch};
 use super::tensors::Tensors;
@@ -51,13 +51,13 @@ impl Encoder {
         let rewrite_bias = tensors.take(&format!("{prefix}.rewrite.bias"), &[2 * co])?;
         let width = padded(co);
         let gate = |k: usize, n: usize| if k < co { rewrite[n * co + k] } else { 0.0 };
-        let conv = Packed::new(kernel * row, co, value, &bias);
-        let stride = config.stride;
+        let (form, stride) = (tensors.form_of(co), config.stride);
         let (taps, before, tap, stride) = if layer == 0 {
             (kernel / stride, 0, row * stride, 1)
         } else {
             (kernel, stride / 2, row, stride)
         };
+        let conv = Packed::new(form, (taps, tap), co, value, &bias);
         Ok(Self {
             conv,
             taps,
@@ -65,7 +65,7 @@ impl Encoder {
             tap,
             stride,
             dconv: DConv::load(Side::Encoder, co, config, &format!("{prefix}.dconv"), tensors)?,
-            rewrite: Packed::gated(width, 2 * co, gate, &rewrite_bias),
+            rewrite: Packed::gated(form, (1, width), 2 * co, gate, &rewrite_bias),
             channels: width,
             margin: DConv::reach(config),
         })
@@ -96,7 +96,7 @@ impl Encoder {
                     input: x,
                     stride: from.width,
                     runs,
-                    first_row: skipped * self.tap,
+                    first_run: skipped,
                     tokens: to.tokens,
                     weights: &self.conv,
                 };
@@ -128,7 +128,7 @@ impl Encoder {
             input: &x[inner..end],
             stride: width,
             runs: Runs::one(0, width),
-            first_row: 0,
+            first_run: 0,
             tokens,
             weights: &self.rewrite,
         };
@@ -178,14 +178,16 @@ impl Decoder {
         };
         let rows = config.nfft / 2 / config.stride.pow((config.depth - layer) as u32);
         let even = rows.is_multiple_of(2) && config.spectrogram_frames().is_multiple_of(2);
-        let rewrite = if even && taps == winograd::TAPS && width <= PAIRED_CHANNELS {
+        let form = tensors.form_of(ci);
+        let rewrite = if form == Form::Floats && even && taps == winograd::TAPS && width <= PAIRED_CHANNELS {
             Rewrite::Pairs(Winograd::new(ci, value, &rewrite_bias))
         } else {
             let square = |k: usize, n: usize| {
                 let (row, token, c) = (k / width / taps, k / width % taps, k % width);
                 if c < ci { value(row, token, c, n) } else { 0.0 }
             };
-            Rewrite::Direct(Packed::gated(taps * taps * width, 2 * ci, square, &rewrite_bias))
+            let shape = (taps, taps * width);
+            Rewrite::Direct(Packed::gated(form, shape, 2 * ci, square, &rewrite_bias))
         };
         let (kernel, stride) = (config.kernel_size, config.stride);
         let weight = tensors.take(&format!("{prefix}.conv_tr.weight"), &[ci, co, kernel, 1])?;
@@ -195,7 +197,7 @@ impl Decoder {
                 let (tap, c) = if k < width { (row + stride, k) } else { (row, k - width) };
                 if c < ci { weight[(c * co + n) * kernel + tap] } else { 0.0 }
             };
-            Packed::new(2 * width, co, value, &bias)
+            Packed::new(form, (2, width), co, value, &bias)
         });
         Ok(Self {
             conv: conv.collect(),
@@ -235,9 +237,9 @@ impl Decoder {
                     count: (row + 1).min(middle.rows) - first,
                     step: middle.row_len(),
                 };
-                let first_row = if row == 0 { self.width } else { 0 };
+                let first_run = usize::from(row == 0);
                 let product =
-                    Product { input: y, stride: self.width, runs, first_row, tokens, weights: conv };
+                    Product { input: y, stride: self.width, runs, first_run, tokens, weights: conv };
                 let out = Out { values: &mut out[to.inner()..], stride: to.width, columns: to.width };
                 isa.product(&product, if self.last { Finish::Store(out) } else { Finish::GeluAdd(out) });
             }
@@ -271,7 +273,7 @@ impl Decoder {
                             count: end_row - first,
                             step: from.row_len(),
                         },
-                        first_row: self.context.saturating_sub(row) * len,
+                        first_run: self.context.saturating_sub(row),
                         tokens,
                         weights,
                     };

@@ -106,7 +106,7 @@ impl Fused {
         let lacking = || Error::Request(format!("this processor has no {kernels}"));
         let isa = kernels.isa().ok_or_else(lacking)?;
         let config = Config::from_kwargs(&checkpoint.kwargs)?;
-        Ok(Self::new(config, isa, Tensors::new(checkpoint.tensors))?)
+        Ok(Self::new(config, isa, Tensors::new(checkpoint.tensors, isa.form()))?)
     }
 
     /// Builds the network that `config` describes from tensors named as in the checkpoint.
@@ -347,7 +347,7 @@ impl Entry {
             let weight = tensors.take(&format!("{name}{suffix}.weight"), &[n, k, 1])?;
             let bias = tensors.take(&format!("{name}{suffix}.bias"), &[n])?;
             let value = |row: usize, n: usize| if row < k { weight[n * k + row] } else { 0.0 };
-            Ok(Some(Packed::new(k_width, n, value, &bias)))
+            Ok(Some(Packed::new(tensors.form, (1, k_width), n, value, &bias)))
         };
         let up = map("channel_upsampler", outer, outer_width, c)?;
         let down = map("channel_downsampler", c, width, outer)?;

@@ -30,6 +30,8 @@ mod scratch;
 mod simd;
 mod spectrum;
 mod tensors;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 mod time;
 mod transformer;
 mod winograd;
@@ -50,6 +52,8 @@ pub enum Kernels {
     Auto,
     /// Plain tensor operations, the twin that defines the result.
     Plain,
+    /// Tiles of bfloat16 (AMX), three products for one of floats, beside 512-bit vectors.
+    Amx,
     /// 512-bit vectors (AVX-512 F, VL, DQ and BW).
     Avx512,
     /// 256-bit vectors (AVX2 and FMA).
@@ -62,8 +66,9 @@ pub enum Kernels {
 
 impl Kernels {
     /// All of them as people write them.
-    pub const WORDS: [&'static str; 6] = ["auto", "plain", "avx512", "avx2", "neon", "portable"];
-    const ALL: [Self; 6] = [Self::Auto, Self::Plain, Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+    pub const WORDS: [&'static str; 7] = ["auto", "plain", "amx", "avx512", "avx2", "neon", "portable"];
+    const ALL: [Self; 7] =
+        [Self::Auto, Self::Plain, Self::Amx, Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
     /// Those that compute on this processor, the fastest first and the plain ones last.
     #[must_use]

@@ -34,10 +34,10 @@ pub(super) struct Product<'a> {
     pub(super) input: &'a [f32],
     /// Floats from token to token of the input.
     pub(super) stride: usize,
-    /// What meets the rows of the weights from `first_row` on, in their order. Rows before and behind are those
-    /// of taps that fall into padding.
+    /// What meets the runs of the weights' rows from `first_run` on, in their order. Those before and behind are of
+    /// taps that fall into padding.
     pub(super) runs: Runs,
-    pub(super) first_row: usize,
+    pub(super) first_run: usize,
     /// How many tokens.
     pub(super) tokens: usize,
     pub(super) weights: &'a Packed,
@@ -124,7 +124,8 @@ impl Product<'_> {
     /// Whether all that is read lies in the slices.
     fn check(&self) {
         let Runs { start, len, count, step } = self.runs;
-        let end_row = self.first_row + count * len;
+        assert!(len == self.weights.run(), "runs of {len} for {}", self.weights.run());
+        let end_row = (self.first_run + count) * len;
         assert!(end_row <= self.weights.k(), "row {end_row} of {}", self.weights.k());
         if self.tokens > 0 && count > 0 {
             let end = (self.tokens - 1) * self.stride + start + (count - 1) * step + len;
@@ -140,16 +141,19 @@ impl Out<'_> {
     }
 }
 
-/// Computes a product. `R1` to `R3` are the tokens of tiles that are one to three vectors wide; with 0 such a
-/// panel is computed a vector at a time.
+/// How a product goes through the panels of its weights.
+pub(super) trait Panels<S: Simd> {
+    /// # Safety
+    /// The instruction set of S, and all places of the product and of the result were checked.
+    unsafe fn panels<E: Epilogue<S>>(product: &Product<'_>, epilogue: E);
+}
+
+/// Computes a product.
 ///
 /// # Safety
 /// The instruction set of S.
 #[inline(always)]
-pub(super) unsafe fn product<S: Simd, const R1: usize, const R2: usize, const R3: usize>(
-    product: &Product<'_>,
-    finish: Finish<'_>,
-) {
+pub(super) unsafe fn product<S: Simd, P: Panels<S>>(product: &Product<'_>, finish: Finish<'_>) {
     product.check();
     let (tokens, columns) = (product.tokens, product.weights.columns());
     let bias = product.weights.bias();
@@ -158,59 +162,64 @@ pub(super) unsafe fn product<S: Simd, const R1: usize, const R2: usize, const R3
         match finish {
             Finish::Store(out) => {
                 out.check(tokens, columns);
-                panels::<S, _, R1, R2, R3>(product, Plain::<false, false> { bias, out });
+                P::panels(product, Plain::<false, false> { bias, out });
             }
             Finish::Gelu(out) => {
                 out.check(tokens, columns);
-                panels::<S, _, R1, R2, R3>(product, Plain::<true, false> { bias, out });
+                P::panels(product, Plain::<true, false> { bias, out });
             }
             Finish::Add(out) => {
                 out.check(tokens, columns);
-                panels::<S, _, R1, R2, R3>(product, Plain::<false, true> { bias, out });
+                P::panels(product, Plain::<false, true> { bias, out });
             }
             Finish::GeluAdd(out) => {
                 out.check(tokens, columns);
-                panels::<S, _, R1, R2, R3>(product, Plain::<true, true> { bias, out });
+                P::panels(product, Plain::<true, true> { bias, out });
             }
             Finish::Glu(out, add) => {
                 out.check(tokens, columns / 2);
                 assert!(add.is_none_or(|add| 2 * add.len() >= columns));
-                panels::<S, _, R1, R2, R3>(product, Glu { bias, out, add });
+                P::panels(product, Glu { bias, out, add });
             }
             Finish::StoreSums(out, sums) => {
                 out.check(tokens, columns);
-                panels::<S, _, R1, R2, R3>(product, Summed { bias, out: Some(out), sums });
+                P::panels(product, Summed { bias, out: Some(out), sums });
             }
             Finish::Sums(sums) => {
-                panels::<S, _, R1, R2, R3>(product, Summed { bias, out: None, sums });
+                P::panels(product, Summed { bias, out: None, sums });
             }
             Finish::NormGlu(out, affine) => {
                 out.check(tokens, columns / 2);
                 let Affine { factor, summand, scale } = affine;
                 assert!(factor.len() >= columns && summand.len() >= columns && 2 * scale.len() >= columns);
-                panels::<S, _, R1, R2, R3>(product, NormGlu { bias, out, affine });
+                P::panels(product, NormGlu { bias, out, affine });
             }
         }
     }
 }
 
-#[inline(always)]
-unsafe fn panels<S: Simd, E: Epilogue<S>, const R1: usize, const R2: usize, const R3: usize>(
-    product: &Product<'_>,
-    mut epilogue: E,
-) {
-    for panel in product.weights.panels() {
-        let ldb = panel.vectors * LANES;
-        // SAFETY: the instruction set is the caller's; a panel has k rows of `ldb` floats.
-        unsafe {
-            let b = product.weights.values().as_ptr().add(panel.start + product.first_row * ldb);
-            match panel.vectors {
-                2 if R2 > 0 => rows::<S, E, R2, 2>(product, &mut epilogue, b, ldb, panel.first),
-                3 if R3 > 0 => rows::<S, E, R3, 3>(product, &mut epilogue, b, ldb, panel.first),
-                2 if E::PAIRED => pairs::<S, E, R1>(product, &mut epilogue, b, panel.first),
-                vectors => {
-                    for v in 0..vectors {
-                        rows::<S, E, R1, 1>(product, &mut epilogue, b.add(v * LANES), ldb, panel.first + v);
+/// Panels of floats. `R1` to `R3` are the tokens of tiles that are one to three vectors wide; with 0 such a panel is
+/// computed a vector at a time.
+pub(super) struct Registers<const R1: usize, const R2: usize, const R3: usize>;
+
+impl<S: Simd, const R1: usize, const R2: usize, const R3: usize> Panels<S> for Registers<R1, R2, R3> {
+    #[inline(always)]
+    unsafe fn panels<E: Epilogue<S>>(product: &Product<'_>, mut epilogue: E) {
+        let first_row = product.first_run * product.runs.len;
+        for panel in product.weights.panels() {
+            let ldb = panel.vectors * LANES;
+            // SAFETY: the instruction set is the caller's; a panel has k rows of `ldb` floats.
+            unsafe {
+                let b = product.weights.values().as_ptr().add(panel.start + first_row * ldb);
+                match panel.vectors {
+                    2 if R2 > 0 => rows::<S, E, R2, 2>(product, &mut epilogue, b, ldb, panel.first),
+                    3 if R3 > 0 => rows::<S, E, R3, 3>(product, &mut epilogue, b, ldb, panel.first),
+                    2 if E::PAIRED => pairs::<S, E, R1>(product, &mut epilogue, b, panel.first),
+                    vectors => {
+                        for v in 0..vectors {
+                            let b = b.add(v * LANES);
+                            rows::<S, E, R1, 1>(product, &mut epilogue, b, ldb, panel.first + v);
+                        }
                     }
                 }
             }

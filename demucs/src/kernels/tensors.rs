@@ -6,14 +6,28 @@ use candle_core::{Result, Tensor};
 
 use super::buffer::Buffer;
 use super::layout::padded;
+use super::packed::Form;
 
 /// What is left of a checkpoint.
 #[derive(Debug)]
-pub(super) struct Tensors(BTreeMap<String, Tensor>);
+pub(super) struct Tensors {
+    left: BTreeMap<String, Tensor>,
+    /// How the transformer's are packed.
+    pub(super) form: Form,
+}
+
+/// Channels from which on convolutions are packed as the transformer is. Narrower ones gain nothing from tiles and would lose
+/// most by rounding: with all on tiles music came out 102 dB from floats, with these 113 dB.
+const WIDE: usize = 192;
 
 impl Tensors {
-    pub(super) fn new(tensors: BTreeMap<String, Tensor>) -> Self {
-        Self(tensors)
+    pub(super) fn new(tensors: BTreeMap<String, Tensor>, form: Form) -> Self {
+        Self { left: tensors, form }
+    }
+
+    /// How the convolutions of a layer of so many channels are packed.
+    pub(super) fn form_of(&self, channels: usize) -> Form {
+        if channels < WIDE { Form::Floats } else { self.form }
     }
 
     /// Takes a tensor out.
@@ -22,7 +36,7 @@ impl Tensors {
     /// There is none of this name and shape.
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let missing = || candle_core::Error::CannotFindTensor { path: name.to_owned() };
-        let tensor = self.0.remove(name).ok_or_else(missing)?;
+        let tensor = self.left.remove(name).ok_or_else(missing)?;
         if tensor.dims() != shape {
             return Err(candle_core::Error::UnexpectedShape {
                 msg: format!("shape mismatch for {name}"),

@@ -30,7 +30,7 @@ impl Encoder {
         tensors: &mut Tensors,
     ) -> Result<Self> {
         let prefix = format!("tencoder.{layer}");
-        let kernel = config.kernel_size;
+        let (form, kernel) = (tensors.form_of(co), config.kernel_size);
         let weight = tensors.take(&format!("{prefix}.conv.weight"), &[co, ci, kernel])?;
         let bias = tensors.take(&format!("{prefix}.conv.bias"), &[co])?;
         let value = |k: usize, n: usize| {
@@ -42,10 +42,10 @@ impl Encoder {
         let width = padded(co);
         let gate = |k: usize, n: usize| if k < co { rewrite[n * co + k] } else { 0.0 };
         Ok(Self {
-            conv: Packed::new(kernel * row, co, value, &bias),
+            conv: Packed::new(form, (1, kernel * row), co, value, &bias),
             stride: config.stride,
             dconv: DConv::load(Side::Encoder, co, config, &format!("{prefix}.dconv"), tensors)?,
-            rewrite: Packed::gated(width, 2 * co, gate, &rewrite_bias),
+            rewrite: Packed::gated(form, (1, width), 2 * co, gate, &rewrite_bias),
             width,
         })
     }
@@ -68,7 +68,7 @@ impl Encoder {
                 input: &x[i * block * stride..],
                 stride,
                 runs: Runs::one(0, 2 * stride),
-                first_row: 0,
+                first_run: 0,
                 tokens: y.len() / width,
                 weights: &self.conv,
             };
@@ -83,7 +83,7 @@ impl Encoder {
                 input: y,
                 stride: width,
                 runs: Runs::one(0, width),
-                first_row: 0,
+                first_run: 0,
                 tokens: out.len() / width,
                 weights: &self.rewrite,
             };
@@ -121,7 +121,7 @@ impl Decoder {
             let (tap, c) = (k / width, k % width);
             if c < ci { rewrite[(n * ci + c) * taps + tap] } else { 0.0 }
         };
-        let (kernel, stride) = (config.kernel_size, config.stride);
+        let (form, kernel, stride) = (tensors.form_of(ci), config.kernel_size, config.stride);
         let weight = tensors.take(&format!("{prefix}.conv_tr.weight"), &[ci, co, kernel])?;
         let conv_bias = tensors.take(&format!("{prefix}.conv_tr.bias"), &[co])?;
         let value = |k: usize, n: usize| {
@@ -132,10 +132,10 @@ impl Decoder {
         let bias: Vec<f32> =
             (0..stride * row).map(|n| conv_bias.get(n % row).copied().unwrap_or(0.0)).collect();
         Ok(Self {
-            rewrite: Packed::gated(taps * width, 2 * ci, context, &rewrite_bias),
+            rewrite: Packed::gated(form, (1, taps * width), 2 * ci, context, &rewrite_bias),
             context: config.context,
             dconv: DConv::load(Side::Decoder, ci, config, &format!("{prefix}.dconv"), tensors)?,
-            conv: Packed::new(2 * width, stride * row, value, &bias),
+            conv: Packed::new(form, (1, 2 * width), stride * row, value, &bias),
             stride,
             width,
             last: layer + 1 == config.depth,
@@ -160,7 +160,7 @@ impl Decoder {
                 input: &x[i * block * width..],
                 stride: width,
                 runs: Runs::one(0, (1 + 2 * self.context) * width),
-                first_row: 0,
+                first_run: 0,
                 tokens: y.len() / width,
                 weights: &self.rewrite,
             };
@@ -181,7 +181,7 @@ impl Decoder {
                 input: &y[i * block * width..],
                 stride: width,
                 runs: Runs::one(0, 2 * width),
-                first_row: 0,
+                first_run: 0,
                 tokens: out.len() / stride,
                 weights: &self.conv,
             };

@@ -4,7 +4,7 @@
 use candle_core::Result;
 use rayon::prelude::*;
 
-use super::attention::{self, Attention, KEYS, panels_of_keys};
+use super::attention::{self, Attention, KEYS};
 use super::buffer::Buffer;
 use super::dconv::{Norm, merged};
 use super::isa::Isa;
@@ -42,6 +42,8 @@ struct Sizes {
     head_width: usize,
     /// Hidden channels between the two linear maps.
     hidden: usize,
+    /// Floats of a group's keys, and of its values, of one head.
+    group: (usize, usize),
 }
 
 /// One branch on its way through the layers.
@@ -76,7 +78,7 @@ impl Branch {
 impl Sizes {
     /// Floats of the keys and values of a group.
     fn group(&self) -> usize {
-        self.heads * KEYS * (self.head + self.head_width)
+        self.heads * (self.group.0 + self.group.1)
     }
 }
 
@@ -113,14 +115,15 @@ struct Layer {
 
 impl Layer {
     fn new(sizes: &Sizes, cross: bool, prefix: &str, tensors: &mut Tensors) -> Result<Self> {
-        let &Sizes { channels: c, width, heads, head, head_width, hidden } = sizes;
+        let &Sizes { channels: c, width, heads, head, head_width, hidden, .. } = sizes;
+        let form = tensors.form;
         let attention = format!("{prefix}.{}", if cross { "cross_attn" } else { "self_attn" });
         let weight = tensors.take(&format!("{attention}.in_proj_weight"), &[3 * c, c])?;
         let bias = tensors.take(&format!("{attention}.in_proj_bias"), &[3 * c])?;
         let projection = |first: usize, n: usize, gain: f32| {
             let value = |k: usize, n: usize| if k < c { weight[(first + n) * c + k] * gain } else { 0.0 };
             let bias: Vec<f32> = bias[first..first + n].iter().map(|bias| bias * gain).collect();
-            Packed::new(width, n, value, &bias)
+            Packed::new(form, (1, width), n, value, &bias)
         };
         // What is scaled at the end of a residual branch is scaled in its last weights.
         let scaled = |name: &str, scale: &str, k: usize, tensors: &mut Tensors| -> Result<_> {
@@ -150,8 +153,8 @@ impl Layer {
             let down = |k: usize, n: usize| if k < part { linear2[n * hidden + first + k] } else { 0.0 };
             // The second map's bias is added once.
             let bias = if first == 0 { &linear2_bias } else { &nothing };
-            let up = Packed::new(width, part, up, &linear1_bias[first..first + part]);
-            [up, Packed::new(padded(part), c, down, bias)]
+            let up = Packed::new(form, (1, width), part, up, &linear1_bias[first..first + part]);
+            [up, Packed::new(form, (1, padded(part)), c, down, bias)]
         });
         let linear = linear.collect();
         let norm =
@@ -163,7 +166,7 @@ impl Layer {
             query: projection(0, c, 1.0 / (head as f32).sqrt()),
             key: projection(c, c, 1.0),
             value: (0..heads).map(|at| projection(2 * c + at * head, head, 1.0)).collect(),
-            out: Packed::new(heads * head_width, c, attended, &out_bias),
+            out: Packed::new(form, (1, heads * head_width), c, attended, &out_bias),
             linear,
             norm_out: Norm {
                 weight: tensors.vector(&format!("{prefix}.norm_out.weight"), c)?,
@@ -184,6 +187,7 @@ impl Transformer {
             head,
             head_width: padded(head),
             hidden: (channels as f64 * config.t_hidden_scale) as usize,
+            group: attention::group(tensors.form, head),
         };
         let mut layers = |branch: &str| -> Result<Vec<Layer>> {
             (0..config.t_layers)
@@ -252,7 +256,7 @@ impl Transformer {
             }
             let tokens = x.len() / width;
             pool.with(|scratch| {
-                let Scratch { normal, attended, .. } = scratch;
+                let Scratch { normal, attended, wide, .. } = scratch;
                 let normal = normal.at_least(x.len());
                 let keys = attended.at_least(x.len());
                 isa.layer_norm(x, normal, (width, channels), &own.norm1.weight, &own.norm1.bias);
@@ -270,14 +274,18 @@ impl Transformer {
                 let parts = normal.chunks(KEYS * width).zip(keys.chunks(KEYS * width));
                 for ((normal, keys), group) in parts.zip(groups.chunks_exact_mut(self.sizes.group())) {
                     let tokens = keys.len() / width;
-                    let (panels, values) = group.split_at_mut(heads * KEYS * head);
-                    for (at, panels) in panels.chunks_exact_mut(KEYS * head).enumerate() {
-                        panels_of_keys(&keys[at * head..], width, tokens, head, panels);
+                    let (to, to_values) = group.split_at_mut(heads * self.sizes.group.0);
+                    for (at, to) in to.chunks_exact_mut(self.sizes.group.0).enumerate() {
+                        isa.keys(&keys[at * head..], width, tokens, head, to);
                     }
-                    for (value, values) in theirs.value.iter().zip(values.chunks_exact_mut(KEYS * head_width))
+                    let rows = wide.at_least(tokens * head_width);
+                    for (value, to) in theirs.value.iter().zip(to_values.chunks_exact_mut(self.sizes.group.1))
                     {
-                        let out = tokens_of(values, head_width);
-                        isa.product(&linear(normal, width, tokens, value), Finish::Store(out));
+                        isa.product(
+                            &linear(normal, width, tokens, value),
+                            Finish::Store(tokens_of(rows, head_width)),
+                        );
+                        isa.values(rows, head_width, tokens, head, to);
                     }
                 }
             });
@@ -311,8 +319,8 @@ impl Transformer {
                         stride: width,
                         tokens,
                         size: head,
-                        keys: &keys_values[at * KEYS * head..],
-                        values: &keys_values[heads * KEYS * head + at * KEYS * head_width..],
+                        keys: &keys_values[at * self.sizes.group.0..],
+                        values: &keys_values[heads * self.sizes.group.0 + at * self.sizes.group.1..],
                         group_stride: group,
                         width: head_width,
                         count,
@@ -342,7 +350,7 @@ impl Transformer {
 
 /// Tokens side by side through a linear map.
 pub(super) fn linear<'a>(input: &'a [f32], width: usize, tokens: usize, weights: &'a Packed) -> Product<'a> {
-    Product { input, stride: width, runs: Runs::one(0, weights.k()), first_row: 0, tokens, weights }
+    Product { input, stride: width, runs: Runs::one(0, weights.k()), first_run: 0, tokens, weights }
 }
 
 /// A result of tokens side by side.
