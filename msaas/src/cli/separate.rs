@@ -65,7 +65,7 @@ pub(crate) struct SeparateArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal.
     #[arg(short, long, default_value = "auto", env = "MSAAS_DEVICE")]
     pub(crate) device: String,
-    /// How the CPU computes: auto (the fastest that it can), plain, avx512, avx2, neon or portable.
+    /// How the CPU computes: auto (the fastest that it can), plain, amx, avx512, avx2, neon or portable.
     #[arg(long, default_value = "auto", env = "MSAAS_KERNELS")]
     pub(crate) kernels: String,
     /// Refuse songs that are longer than this many seconds.
