@@ -1,6 +1,7 @@
 //! The routes: one table, from which the router and the `OpenAPI` document are both made.
 
 mod apiv1;
+mod cover;
 mod create;
 mod derived;
 mod download;

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use common::StemName;
-use common::job::{Ending, Format, Make, Record, ResultFile};
+use common::job::{Commit, Ending, Format, Make, Record, ResultFile};
 use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Outcome, Queue, TaskKind, Token};
 use common::storage::{Store, Write};
@@ -263,7 +263,8 @@ impl Server {
             gain: 1.0,
         };
         self.store.put(&Ledger::result_key(record, &result), bytes.into(), Write::Once).await.unwrap();
-        self.app.ledger.commit(record, &result).await.unwrap()
+        let peaks = vec![[i16::MIN, 16_384], [0, 16_384], [-8192, 0]];
+        self.app.ledger.commit(record, Commit { result, peaks }).await.unwrap()
     }
 
     /// Waits until nothing goes on behind answers.
@@ -331,6 +332,14 @@ pub(crate) fn tagged(title: &str, artist: &str) -> Vec<u8> {
     };
     let body = [frame("TIT2", title), frame("TPE1", artist)].concat();
     [b"ID3\x03\0\0\0\0\0".as_slice(), &[body.len() as u8], &body, &song(1)].concat()
+}
+
+/// A song with a front cover, shorter than 16 KiB.
+pub(crate) fn pictured(picture: &[u8]) -> Vec<u8> {
+    let head = [b"\0image/png\0\x03\0".as_slice(), picture].concat();
+    let frame = [b"APIC", (head.len() as u32).to_be_bytes().as_slice(), &[0, 0], &head].concat();
+    let size = [(frame.len() >> 7) as u8, (frame.len() & 0x7f) as u8];
+    [b"ID3\x03\0\0\0\0".as_slice(), &size, &frame, &song(1)].concat()
 }
 
 /// A WAV file of 16 bits and two channels.
