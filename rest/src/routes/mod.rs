@@ -15,6 +15,7 @@ mod peaks;
 mod stems;
 mod table;
 mod uploads;
+mod web;
 mod zip;
 
 use axum::Router;
@@ -29,6 +30,7 @@ use crate::error::{Code, Problem};
 use crate::state::App;
 
 pub(crate) use self::table::{Answer, Entry, Param, entries};
+pub(crate) use self::web::is_page;
 
 /// The whole interface.
 pub(crate) fn router(app: &App) -> Router {

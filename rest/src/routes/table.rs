@@ -4,7 +4,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::{
-    apiv1, cover, create, derived, events, jobs, list, models, operations, page, peaks, stems, uploads,
+    apiv1, cover, create, derived, events, jobs, list, models, operations, page, peaks, stems, uploads, web,
 };
 use crate::error::Code;
 use crate::state::App;
@@ -308,8 +308,11 @@ fn other_entries() -> Vec<Entry> {
             .answers(&[Answer(200, "The document.", ANY)]),
         Entry::new(Method::GET, "/docs", get(page::docs), "getDocs", "A page for this document.")
             .answers(&[Answer(200, "The page.", Some(("text/html", "Text")))]),
-        Entry::new(Method::GET, "/", get(page::home), "getHome", "A page that names the interfaces.")
-            .answers(&[Answer(200, "The page.", Some(("text/html", "Text")))]),
+        Entry::new(Method::GET, "/", get(web::home), "getHome", "The page for people.")
+            .answers(&[Answer(200, "The page.", Some(("text/html", "Text"))), SAME]),
+        Entry::new(Method::GET, "/web/{file}", get(web::file), "getPageFile", "What the page consists of.")
+            .answers(&[Answer(200, "The file.", Some(("text/*", "Text"))), SAME])
+            .errors(&[Code::NotFound]),
         Entry::new(Method::POST, "/", post(page::hello), "postHome", "Say that the server is there.")
             .answers(&[Answer(200, "It is.", ANY)]),
     ]

@@ -17,6 +17,7 @@ async fn every_operation_of_the_document_is_served_and_declares_its_answers() {
                 .replace("{song}", &"ab".repeat(32))
                 .replace("{track}", "bass")
                 .replace("{stem}", "bass")
+                .replace("{file}", "app.js")
                 .replace("{upload}", &"a".repeat(32));
             let method: Method = method.to_uppercase().parse().unwrap();
             let answer = server.call(method.clone(), &url, &[], Body::empty()).await;
