@@ -125,6 +125,7 @@ async function start() {
     song.watch();
   }
   document.documentElement.dataset.ready = '';
+  performance.mark('ready');
 }
 
 start();

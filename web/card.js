@@ -53,7 +53,8 @@ export class Card {
     this.retry.hidden = !['failed', 'canceled'].includes(state) || lost;
     this.remove.hidden = !song.ended;
     this.opener.hidden = (job?.stems ?? []).length === 0 || problem !== null;
-    say(this.opener, this.mixer === null ? 'open' : 'close');
+    const opener = this.mixer === null ? 'open' : 'close';
+    label(say(this.opener, opener), 'of', { what: () => t(opener), song: () => song.title });
     this.opener.setAttribute('aria-expanded', String(this.mixer !== null));
     this.mixer?.update();
     this.#tell(state);

@@ -10,6 +10,15 @@ const AHEAD_S = 0.05;
 /** What decoded stems may take: a sixth of the memory that the device admits to, where it says nothing of 4 GiB. */
 const MEMORY_BYTES = ((navigator.deviceMemory ?? 4) * 2 ** 30) / 6;
 
+/** At the stems' own rate, so that their samples stay what they are; at the device's where it cannot. */
+function context(rate) {
+  try {
+    return new AudioContext({ sampleRate: rate, latencyHint: 'playback' });
+  } catch {
+    return new AudioContext({ latencyHint: 'playback' });
+  }
+}
+
 /** Tells `state` when it plays or stops. */
 export class Player extends EventTarget {
   #voices;
@@ -22,7 +31,7 @@ export class Player extends EventTarget {
   /** For `count` stems of so many frames at such a rate. */
   constructor({ count, frames, rate_hz: rate }, memory = MEMORY_BYTES) {
     super();
-    this.context = new AudioContext({ sampleRate: rate, latencyHint: 'playback' });
+    this.context = context(rate);
     this.graph = new Graph(this.context);
     this.section = null;
     /** Whether the song is too long to be decoded as a whole. */
