@@ -17,7 +17,8 @@ export class Graph {
 
   /** Adds the lane of a stem and gives where its source goes in. */
   add(name) {
-    const gain = new GainNode(this.context);
+    // Two channels, whatever the file has: the pan turns one down in the middle, and two not.
+    const gain = new GainNode(this.context, { channelCount: 2, channelCountMode: 'explicit' });
     const pan = new StereoPannerNode(this.context);
     gain.connect(pan).connect(this.listening);
     this.lanes.set(name, { gain, pan });

@@ -31,7 +31,7 @@ export class Bench {
       await action(page);
       assert.deepEqual(page.faults, []);
     } catch (error) {
-      error.message += `\nThe page: ${await page.locator('main').innerText()}\n${page.faults.join('\n')}`;
+      error.message += `\nThe page: ${await page.locator('main').innerText({ timeout: 1000 }).catch(String)}\n${page.faults.join('\n')}`;
       throw error;
     } finally {
       await page.context().close();
