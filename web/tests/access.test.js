@@ -20,7 +20,8 @@ const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-pra
 /** What an automated check finds. */
 async function findings(page) {
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate((rules) => window.axe.run({ runOnly: rules }), RULES);
+  const { violations, passes } = await page.evaluate((rules) => window.axe.run({ runOnly: rules }), RULES);
+  assert.ok(passes.length > 15, `${passes.length} rules were applied`);
   return violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('; ')}`);
 }
 

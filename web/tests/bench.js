@@ -14,7 +14,7 @@ export class Bench {
   constructor(...settings) {
     before(async () => {
       this.folder = await mkdtemp(join(tmpdir(), 'msaas-page-files-'));
-      [this.service, this.browser] = await Promise.all([start(...settings), launch()]);
+      [this.service, this.browser] = await Promise.all([start(settings), launch()]);
     });
     after(async () => {
       await this.browser?.close();

@@ -20,13 +20,16 @@ async function freePort() {
   return port;
 }
 
-/** Starts it; with further settings as on a command line. */
-export async function start(...settings) {
+/** Settings that name this network. */
+const SMALL = ['--model', MODEL, '--model-dir', MSAAS_MODEL_DIR, '--offline'];
+
+/** Starts it, with settings as on a command line. */
+export async function start(settings = [], network = SMALL) {
   const folder = await mkdtemp(join(tmpdir(), 'msaas-page-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const args = ['serve', '--address', '127.0.0.1', '--port', port, '--admin-port', 0, '--store-dir', join(folder, 'store'),
-    '--temp-dir', folder, '--model', MODEL, '--model-dir', MSAAS_MODEL_DIR, '--offline', ...settings];
+    '--temp-dir', folder, ...network, ...settings];
   const child = spawn(MSAAS, args.map(String), { stdio: ['ignore', 'inherit', 'ignore'] });
   const ended = new Promise((end) => child.once('exit', end));
   while (!(await fetch(url).then((answer) => answer.ok, () => false))) {
