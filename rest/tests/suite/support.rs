@@ -324,22 +324,30 @@ pub(crate) fn song(seed: u8) -> Vec<u8> {
     frame.repeat(100)
 }
 
-/// A song with a title and an artist.
+/// A song with a title, an artist and a cover that is hardly more than its first bytes.
 pub(crate) fn tagged(title: &str, artist: &str) -> Vec<u8> {
     let frame = |name: &str, text: &str| {
         let size = (text.len() as u32 + 1).to_be_bytes();
         [name.as_bytes(), &size, &[0, 0, 3], text.as_bytes()].concat()
     };
-    let body = [frame("TIT2", title), frame("TPE1", artist)].concat();
-    [b"ID3\x03\0\0\0\0\0".as_slice(), &[body.len() as u8], &body, &song(1)].concat()
+    let texts = [frame("TIT2", title), frame("TPE1", artist)].concat();
+    with_tag(&[texts, picture_frame(b"\x89PNG\r\n\x1a\n\0\0\0\0")].concat())
 }
 
-/// A song with a front cover, shorter than 16 KiB.
+/// A song with a front cover.
 pub(crate) fn pictured(picture: &[u8]) -> Vec<u8> {
-    let head = [b"\0image/png\0\x03\0".as_slice(), picture].concat();
-    let frame = [b"APIC", (head.len() as u32).to_be_bytes().as_slice(), &[0, 0], &head].concat();
-    let size = [(frame.len() >> 7) as u8, (frame.len() & 0x7f) as u8];
-    [b"ID3\x03\0\0\0\0".as_slice(), &size, &frame, &song(1)].concat()
+    with_tag(&picture_frame(picture))
+}
+
+fn picture_frame(picture: &[u8]) -> Vec<u8> {
+    let content = [b"\0image/png\0\x03\0".as_slice(), picture].concat();
+    [b"APIC", (content.len() as u32).to_be_bytes().as_slice(), &[0, 0], &content].concat()
+}
+
+/// A song with an `ID3` tag of these frames, shorter than 16 KiB.
+fn with_tag(frames: &[u8]) -> Vec<u8> {
+    let size = [(frames.len() >> 7) as u8, (frames.len() & 0x7f) as u8];
+    [b"ID3\x03\0\0\0\0".as_slice(), &size, frames, &song(1)].concat()
 }
 
 /// A WAV file of 16 bits and two channels.
