@@ -3,7 +3,7 @@
 import { call } from './api.js';
 import { announce, el, label, say } from './dom.js';
 import { saving } from './save.js';
-import { clock, number, stem as named, t } from './words.js';
+import { clock, day, number, stem as named, t } from './words.js';
 
 /** Steps of progress in percent that are told to who hears the page. */
 const STEP = 25;
@@ -72,6 +72,7 @@ export class Card {
     if (problem !== null) this.detail.textContent = problem.sentence;
     else if (state === 'failed') say(this.detail, 'error.separation_failed', { detail: job.error?.detail });
     else if (this.song.offline) say(this.detail, 'offline');
+    else if (state === 'succeeded') say(this.detail, 'kept', { date: () => day(new Date(job.expires_at)) });
     else this.detail.textContent = state === 'running' ? pace(progress) : '';
     this.detail.classList.toggle('bad', problem !== null || state === 'failed');
   }

@@ -3,7 +3,7 @@
 import { Problem, made, read } from './api.js';
 import { parts } from './choice.js';
 import { announce, el, label, say } from './dom.js';
-import { mix } from './graph.js';
+import { gains, mix } from './graph.js';
 import { Player } from './player.js';
 import { save } from './save.js';
 import { Section } from './section.js';
@@ -133,7 +133,9 @@ export class Mixer {
 
   /** Faders as the player has them. */
   #show() {
+    const heard = gains(this.player.faders);
     for (const [name, lane] of this.#lanes) {
+      lane.element.classList.toggle('silent', heard.get(name) === 0);
       const { gain, pan, mute, solo } = this.player.faders.get(name) ?? FADERS;
       lane.mute.setAttribute('aria-pressed', String(mute));
       lane.solo.setAttribute('aria-pressed', String(solo));

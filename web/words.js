@@ -30,7 +30,7 @@ const ENGLISH = {
   'state.succeeded': 'Done', 'state.failed': 'It failed', 'state.canceled': 'Canceled',
   'progress': 'Progress of {song}', 'segments': '{done} of {total} segments', 'speed': '{speed}× real time',
   'left': 'about {time} left', 'offline': 'No connection to the server. Trying again.',
-  'ready': 'Ready', 'download': 'Download {stem}', 'said.stem': '{song}: {stem} is ready',
+  'kept': 'On the server until {date}', 'download': 'Download {stem}', 'said.stem': '{song}: {stem} is ready',
 
   'open': 'Mixer', 'close': 'Close the mixer', 'cancel': 'Cancel', 'delete': 'Delete', 'retry': 'Try again',
   'zip': 'Everything as ZIP', 'of': '{what}: {song}', 'sure': 'Delete {song} and its stems from the server?',
@@ -96,7 +96,7 @@ const PORTUGUESE = {
   'state.succeeded': 'Pronta', 'state.failed': 'Falhou', 'state.canceled': 'Cancelada',
   'progress': 'Progresso de {song}', 'segments': '{done} de {total} segmentos', 'speed': '{speed}× o tempo real',
   'left': 'faltam cerca de {time}', 'offline': 'Sem conexão com o servidor. Tentando de novo.',
-  'ready': 'Prontas', 'download': 'Baixar {stem}', 'said.stem': '{song}: {stem}, pronta',
+  'kept': 'No servidor até {date}', 'download': 'Baixar {stem}', 'said.stem': '{song}: {stem}, pronta',
 
   'open': 'Mesa de som', 'close': 'Fechar a mesa', 'cancel': 'Cancelar', 'delete': 'Apagar', 'retry': 'Tentar de novo',
   'zip': 'Tudo em ZIP', 'of': '{what}: {song}', 'sure': 'Apagar {song} e suas faixas do servidor?',
@@ -158,6 +158,8 @@ export function number(value, digits = 0) {
 }
 
 export const megabytes = (bytes) => `${number(bytes / 2 ** 20)} MiB`;
+
+export const day = (date) => date.toLocaleDateString(language, { dateStyle: 'long' });
 
 /** Minutes and seconds. */
 export function clock(seconds) {

@@ -30,18 +30,33 @@ export async function start(settings = [], network = SMALL) {
   const url = `http://127.0.0.1:${port}`;
   const args = ['serve', '--address', '127.0.0.1', '--port', port, '--admin-port', 0, '--store-dir', join(folder, 'store'),
     '--temp-dir', folder, ...network, ...settings];
-  const child = spawn(MSAAS, args.map(String), { stdio: ['ignore', 'inherit', 'ignore'] });
-  const ended = new Promise((end) => child.once('exit', end));
-  while (!(await fetch(url).then((answer) => answer.ok, () => false))) {
-    if (child.exitCode !== null) throw new Error(`the service ended with ${child.exitCode}`);
-    await new Promise((next) => setTimeout(next, 50));
-  }
-  const stop = async () => {
-    child.kill('SIGTERM');
-    await ended;
-    await rm(folder, { recursive: true });
+  const run = async () => {
+    const child = spawn(MSAAS, args.map(String), { stdio: ['ignore', 'inherit', 'ignore'] });
+    child.ended = new Promise((end) => child.once('exit', end));
+    while (!(await fetch(url).then((answer) => answer.ok, () => false))) {
+      if (child.exitCode !== null) throw new Error(`the service ended with ${child.exitCode}`);
+      await new Promise((next) => setTimeout(next, 50));
+    }
+    return child;
   };
-  return { url, folder, stop };
+  const end = async (signal) => {
+    child.kill(signal);
+    await child.ended;
+  };
+  let child = await run();
+  return {
+    url,
+    /** As a power failure does. */
+    kill: () => end('SIGKILL'),
+    /** Again, with the same address and the same folder. */
+    again: async () => {
+      child = await run();
+    },
+    stop: async () => {
+      await end('SIGTERM');
+      await rm(folder, { recursive: true });
+    },
+  };
 }
 
 /** Runs the command line; it has to succeed. */

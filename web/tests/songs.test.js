@@ -69,6 +69,11 @@ test('a file that is no song, and one that cannot be decoded, fail with a senten
   await notes.getByRole('button', { name: /^Delete/ }).click();
   await notes.waitFor({ state: 'detached' });
 
+  // A large one is refused before all of it is sent.
+  await send(page, await bench.file('Book.mp3', 'This is a book and no song. '.repeat(2 ** 20)));
+  await reaches(card(page, 'Book'), 'failed');
+  await card(page, 'Book').getByText('This is no audio file that can be used.').waitFor();
+
   const broken = song(2, 16_000);
   broken.writeUInt16LE(0x55, 20);
   await send(page, await bench.file('Broken.wav', broken));
@@ -86,6 +91,17 @@ test('two songs at once both become stems, and one waits for the other', bench.v
   assert.equal((await known(page)).length, 2);
 }));
 
+test('a server that is killed and comes back costs a song nothing but time', bench.visit(async (page) => {
+  await choose(page, { shifts: 2 });
+  await send(page, await bench.file('Outage.wav', song(30, 16_000, 180)));
+  const outage = card(page, 'Outage');
+  await reaches(outage, 'running');
+  await bench.service.kill();
+  await outage.getByText('No connection to the server. Trying again.').waitFor();
+  await bench.service.again();
+  await reaches(outage, 'succeeded');
+}));
+
 test('the same song sent twice is one song', bench.visit(async (page) => {
   await choose(page, {});
   const path = await bench.file('Twice.wav', song(3, 16_000));
@@ -94,6 +110,16 @@ test('the same song sent twice is one song', bench.visit(async (page) => {
   await send(page, path);
   await page.waitForFunction(() => document.querySelectorAll('#songs article[data-state=succeeded]').length === 1 && document.querySelectorAll('#songs > li').length === 1);
   assert.equal((await known(page)).length, 1);
+}));
+
+test('only the stems that are chosen are made', bench.visit(async (page) => {
+  await choose(page, { what: 'some' });
+  for (const name of ['Drums', 'Other', 'Guitar', 'Piano']) await page.getByRole('checkbox', { name }).uncheck();
+  await send(page, await bench.file('Chosen.wav', song(3, 16_000)));
+  const chosen = card(page, 'Chosen');
+  await reaches(chosen, 'succeeded');
+  await chosen.getByText(/^On the server until /).waitFor();
+  assert.deepEqual(await chosen.locator('.lane .name').allInnerTexts(), ['Bass', 'Vocals']);
 }));
 
 test('vocals and instrumental are two stems, whose mix is made of all of them', bench.visit(async (page) => {
