@@ -86,6 +86,23 @@ async fn a_mix_that_is_asked_for_later_is_made_without_the_network() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mix_that_is_asked_for_while_the_sources_are_stored_needs_no_separation_either() {
+    let bench = Bench::new().await;
+    let stems = separated(&bench, None).await;
+    let key = ObjectKey::kept(&stems.tenant, &stems.options.separation(&stems.song));
+    let kept = bench.ledger.kept(&stems).await.unwrap().unwrap();
+    bench.ledger.store().delete(&key).await.unwrap();
+    let mix = bench.submit_with(stems.song, karaoke()).await;
+    assert_eq!(mix.first, First::Plan);
+    bench.ledger.keep(&stems, &kept).await.unwrap();
+    let worker = bench.worker(None);
+    let manifest = bench.end_of(&mix).await;
+    let Ending::Succeeded { results } = &manifest.ending else { panic!("{manifest:?}") };
+    assert!(results[0].make.engine.ends_with(&format!("-of-{}", stems.id)), "{results:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sources_that_are_gone_cost_a_separation_and_no_song() {
     let bench = Bench::new().await;
     let stems = separated(&bench, None).await;
