@@ -119,13 +119,15 @@ async function start() {
   }
   languages();
   listen();
-  for (const known of all()) {
-    const song = new Song(known);
-    add(song, false);
-    song.watch();
-  }
+  const songs = all().map((known) => new Song(known));
+  for (const song of songs) add(song, false);
   document.documentElement.dataset.ready = '';
   performance.mark('ready');
+  // One after the other, the latest first: a long list is no flood of requests.
+  for (const song of songs) {
+    await song.look();
+    song.watch();
+  }
 }
 
 start();

@@ -8,15 +8,23 @@ import { clock, day, number, stem as named, t } from './words.js';
 /** Steps of progress in percent that are told to who hears the page. */
 const STEP = 25;
 
+/** Covers are fetched when their cards come into sight. */
+const sight = new IntersectionObserver((entries) => {
+  for (const { target } of entries.filter(({ isIntersecting }) => isIntersecting)) {
+    sight.unobserve(target);
+    target.dispatchEvent(new Event('sight'));
+  }
+});
+
 export class Card {
   #stems = new Map();
   #told = { state: null, step: 0 };
-  #covered = false;
 
   /** `open` is called with this card when its mixer is asked for, or closed. */
   constructor(song, open) {
     this.song = song;
     this.mixer = null;
+    this.known = false;
     const values = { song: () => song.title };
     const button = (word, click) => label(say(el('button', { type: 'button', onclick: click }), word), 'of', { what: () => t(word), ...values });
     this.cover = el('img', { class: 'cover', alt: '', hidden: true });
@@ -58,7 +66,7 @@ export class Card {
     this.opener.setAttribute('aria-expanded', String(this.mixer !== null));
     this.mixer?.update();
     this.#tell(state);
-    this.#picture();
+    if (job !== null && !this.known) this.#meet();
   }
 
   #state(state, job, problem) {
@@ -109,9 +117,14 @@ export class Card {
     if (before !== null && before !== 'checking' && (moved || step > last)) announce(`${this.song.title}: ${this.state.textContent}`);
   }
 
+  /** The server knows the song now, and so its cover. */
+  #meet() {
+    this.known = true;
+    this.element.addEventListener('sight', () => this.#picture(), { once: true });
+    sight.observe(this.element);
+  }
+
   async #picture() {
-    if (this.#covered || this.song.job === null) return;
-    this.#covered = true;
     try {
       const picture = await (await call(`/v2/jobs/${this.song.id}/cover`)).blob();
       this.cover.src = URL.createObjectURL(picture);

@@ -1,7 +1,7 @@
 // The songs that this browser has sent, the latest first: the server knows everything else of them.
 
 const KEPT = 'msaas.songs';
-const MOST = 200;
+const MOST = 100;
 
 export function all() {
   try {

@@ -62,19 +62,28 @@ export class Song extends EventTarget {
     this.watch();
   }
 
+  /** Looks at the job once. */
+  async look() {
+    await this.#patiently(async () => this.#news(await read(`/v2/jobs/${this.id}`)));
+  }
+
   /** Follows the job to its end, whatever becomes of connections. */
   async watch() {
     let last = 0;
-    while (!this.stop.signal.aborted && !(this.job !== null && this.ended)) {
-      try {
-        if (this.job === null || streams >= STREAMS) this.#news(await read(`/v2/jobs/${this.id}`));
-        else last = await this.#follow(last);
-        if (this.ended) return;
-      } catch (error) {
-        if (!(error instanceof Problem && error.passes)) return this.#failed(error);
-        this.#set({ offline: true });
-      }
-      if (this.offline || streams >= STREAMS) await new Promise((next) => setTimeout(next, PAUSE_MS));
+    while (!this.stop.signal.aborted && !this.ended) {
+      if (this.job === null || streams >= STREAMS) await this.look();
+      else await this.#patiently(async () => { last = await this.#follow(last); });
+      if (!this.ended && (this.offline || streams >= STREAMS)) await new Promise((next) => setTimeout(next, PAUSE_MS));
+    }
+  }
+
+  /** What may be over in a moment is no failure. */
+  async #patiently(action) {
+    try {
+      await action();
+    } catch (error) {
+      if (error instanceof Problem && error.passes) this.#set({ offline: true });
+      else this.#failed(error);
     }
   }
 
