@@ -8,6 +8,9 @@ import { clock, day, number, stem as named, t } from './words.js';
 /** Steps of progress in percent that are told to who hears the page. */
 const STEP = 25;
 
+/** Refusals of a song that another try does not change: it is not there any more, too large, or no audio. */
+const FINAL = [404, 410, 413, 415, 422];
+
 /** Covers are fetched when their cards come into sight. */
 const sight = new IntersectionObserver((entries) => {
   for (const { target } of entries.filter(({ isIntersecting }) => isIntersecting)) {
@@ -56,7 +59,7 @@ export class Card {
     this.#state(state, job, problem);
     this.#progress(state, job);
     this.#ready(job);
-    const lost = problem !== null && [404, 410].includes(problem.status);
+    const lost = problem !== null && FINAL.includes(problem.status);
     this.cancel.hidden = song.ended || state === 'checking';
     this.retry.hidden = !['failed', 'canceled'].includes(state) || lost;
     this.remove.hidden = !song.ended;

@@ -60,11 +60,11 @@ export class Mixer {
       ondblclick: () => this.#put(name, { [what]: FADERS[what] }),
     }), what, values);
     const [gain, pan] = [slide('gain', 0, LOUDEST_GAIN), slide('pan', -1, 1)];
+    const [volume, panned] = [el('span', { 'aria-hidden': 'true' }), el('span', { 'aria-hidden': 'true' })];
     const element = el('li', { class: 'lane', 'data-stem': name.replace('no_', 'no-') },
       say(el('span', { class: 'name' }), 'stem.of', values), wave, el('span', { class: 'toggles' }, mute, solo),
-      el('label', { class: 'fader' }, say(el('span', { 'aria-hidden': 'true' }), 'volume'), gain),
-      el('label', { class: 'fader' }, say(el('span', { 'aria-hidden': 'true' }), 'panning'), pan));
-    this.#lanes.set(name, { element, wave, mute, solo, gain, pan, peaks: [] });
+      el('label', { class: 'fader' }, volume, gain), el('label', { class: 'fader' }, panned, pan));
+    this.#lanes.set(name, { element, wave, mute, solo, gain, pan, volume, panned, peaks: [] });
     // In the order of the network, whichever came first.
     this.list.append(...[...this.parts.keys()].flatMap((part) => this.#lanes.get(part)?.element ?? []));
     this.#draw(stem);
@@ -140,9 +140,13 @@ export class Mixer {
       lane.mute.setAttribute('aria-pressed', String(mute));
       lane.solo.setAttribute('aria-pressed', String(solo));
       [lane.gain.value, lane.pan.value] = [gain, pan];
-      lane.gain.setAttribute('aria-valuetext', `${number(gain * 100)} %`);
+      const percent = () => number(gain * 100);
       const side = pan < 0 ? 'left.of' : 'right.of';
-      lane.pan.setAttribute('aria-valuetext', pan === 0 ? t('middle') : t(side, { percent: number(Math.abs(pan) * 100) }));
+      const where = () => (pan === 0 ? t('middle') : t(side, { percent: number(Math.abs(pan) * 100) }));
+      say(lane.volume, 'volume.is', { percent });
+      say(lane.panned, 'pan.is', { where });
+      lane.gain.setAttribute('aria-valuetext', t('percent', { percent: percent() }));
+      lane.pan.setAttribute('aria-valuetext', where());
     }
   }
 

@@ -4,8 +4,9 @@ import { Problem, call, events, post, read, upload } from './api.js';
 import { forget, remember } from './history.js';
 import { t } from './words.js';
 
-/** Connections that wait for news at once: a browser has six for one server. Other songs are asked about now and then. */
-const STREAMS = 3;
+/** Connections that wait for news at once: a browser has six for one server, and further windows need theirs. Other songs are
+ * asked about now and then. */
+const STREAMS = 2;
 const PAUSE_MS = 2000;
 const ENDED = ['succeeded', 'failed', 'canceled'];
 

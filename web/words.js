@@ -37,7 +37,7 @@ const ENGLISH = {
 
   'mixer': 'Mixer of {song}', 'play': 'Play', 'pause': 'Pause', 'position': 'Position', 'at': '{at} of {end}',
   'loading': 'Loading the stems', 'solo': 'Solo {stem}', 'mute': 'Mute {stem}', 'gain': 'Volume of {stem}', 'pan': 'Pan of {stem}',
-  'volume': 'Volume', 'panning': 'Pan', 'middle': 'middle', 'left.of': '{percent} % left', 'right.of': '{percent} % right',
+  'volume.is': 'Volume {percent} %', 'pan.is': 'Pan: {where}', 'middle': 'middle', 'left.of': '{percent} % left', 'right.of': '{percent} % right', 'percent': '{percent} %',
   'listening': 'Listening volume', 'loop.from': 'Loop from here', 'loop.to': 'Loop to here', 'loop.off': 'No loop',
   'loop.is': 'Loop: {from} to {to}', 'reset': 'All faders back',
   'mix': 'Download this mix', 'mix.as': 'as', 'mix.same': 'the same format', 'mix.making': 'The server mixes …',
@@ -103,7 +103,7 @@ const PORTUGUESE = {
 
   'mixer': 'Mesa de som de {song}', 'play': 'Tocar', 'pause': 'Pausar', 'position': 'Posição', 'at': '{at} de {end}',
   'loading': 'Carregando as faixas', 'solo': 'Solo: {stem}', 'mute': 'Silenciar: {stem}', 'gain': 'Volume: {stem}', 'pan': 'Panorama: {stem}',
-  'volume': 'Volume', 'panning': 'Panorama', 'middle': 'centro', 'left.of': '{percent} % à esquerda', 'right.of': '{percent} % à direita',
+  'volume.is': 'Volume {percent} %', 'pan.is': 'Pan.: {where}', 'middle': 'centro', 'left.of': '{percent} % à esquerda', 'right.of': '{percent} % à direita', 'percent': '{percent} %',
   'listening': 'Volume de escuta', 'loop.from': 'Repetir daqui', 'loop.to': 'Repetir até aqui', 'loop.off': 'Não repetir',
   'loop.is': 'Repete: {from} a {to}', 'reset': 'Controles ao início',
   'mix': 'Baixar esta mixagem', 'mix.as': 'como', 'mix.same': 'o mesmo formato', 'mix.making': 'O servidor está mixando …',
