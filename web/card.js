@@ -29,7 +29,10 @@ export class Card {
     this.mixer = null;
     this.known = false;
     const values = { song: () => song.title };
-    const button = (word, click) => label(say(el('button', { type: 'button', onclick: click }), word), 'of', { what: () => t(word), ...values });
+    const button = (word, click) => {
+      const element = say(el('button', { type: 'button', onclick: click }), word);
+      return label(element, 'of', { what: () => t(word), ...values });
+    };
     this.cover = el('img', { class: 'cover', alt: '', hidden: true });
     this.heading = el('h3');
     this.artist = el('p', { class: 'artist' });
@@ -98,12 +101,15 @@ export class Card {
     const failed = (problem) => { this.detail.textContent = problem.sentence; };
     for (const { name, url } of job?.stems ?? []) {
       if (this.#stems.has(name)) continue;
-      const link = label(say(saving(url, failed), 'stem.of', { stem: () => named(name) }), 'download', { stem: () => named(name) });
+      const values = { stem: () => named(name) };
+      const link = label(say(saving(url, failed), 'stem.of', values), 'download', values);
       this.#stems.set(name, el('li', { 'data-stem': name.replace('no_', 'no-') }, link));
       if (job.state === 'running') announce(t('said.stem', { song: this.song.title, stem: named(name) }));
     }
     const there = (job?.stems ?? []).map(({ name }) => this.#stems.get(name));
-    if (there.some((item, n) => item !== this.stems.children[n]) || there.length !== this.stems.children.length) this.stems.replaceChildren(...there);
+    const shown = [...this.stems.children];
+    // Only where something has changed: what has the focus would lose it.
+    if (there.length !== shown.length || there.some((item, n) => item !== shown[n])) this.stems.replaceChildren(...there);
     if (job?.state === 'succeeded' && this.zip === null) {
       this.zip = say(saving(`/v2/jobs/${this.song.id}/stems.zip`, failed), 'zip');
       this.opener.after(this.zip);
@@ -117,7 +123,8 @@ export class Card {
     const { state: before, step: last } = this.#told;
     this.#told = { state, step };
     const moved = state !== before && !['checking', 'sending'].includes(state);
-    if (before !== null && before !== 'checking' && (moved || step > last)) announce(`${this.song.title}: ${this.state.textContent}`);
+    const news = before !== null && before !== 'checking' && (moved || step > last);
+    if (news) announce(`${this.song.title}: ${this.state.textContent}`);
   }
 
   /** The server knows the song now, and so its cover. */

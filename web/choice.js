@@ -73,7 +73,7 @@ export class Choice {
   /** What the chosen model has to offer. */
   #stems() {
     const stems = this.stemsOf(this.#form.elements.model.value);
-    const two = (name) => (name === 'vocals' ? ['two:vocals', 'what.karaoke', {}] : [`two:${name}`, 'what.two', { stem: () => stem(name) }]);
+    const two = (name) => [`two:${name}`, name === 'vocals' ? 'what.karaoke' : 'what.two', { stem: () => stem(name) }];
     const order = [...stems].sort((a, b) => (b === 'vocals') - (a === 'vocals'));
     const before = this.#what.value;
     const options = [['all', 'what.all', {}], ...order.map(two), ['some', 'what.some', {}]];

@@ -206,8 +206,9 @@ export class Mixer {
   #key(event) {
     const { target, code, key, shiftKey } = event;
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const control = target.closest('button, select, summary, input');
-    if (control !== null && (['Space', 'Enter'].includes(code) || (control.tagName !== 'BUTTON' && /^(Arrow|Home|End)/.test(code)))) return;
+    const control = target.closest('button, select, summary, input')?.tagName;
+    if (control !== undefined && ['Space', 'Enter'].includes(code)) return;
+    if (control !== undefined && control !== 'BUTTON' && /^(Arrow|Home|End)/.test(code)) return;
     const step = shiftKey ? 1 : 5;
     const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
     const keys = {
