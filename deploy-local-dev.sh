@@ -73,5 +73,5 @@ fi
 REST="localhost:$port" OUT=$out ./sample-requests.py "$song"
 
 say ""
-say "The stems are in $out. The service runs at http://localhost:$port (its interface: /docs, its log: $data/serve.log)."
+say "The stems are in $out. The page is http://localhost:$port (for programs: /docs; log: $data/serve.log)."
 say "It ends with ./deploy-local-dev.sh --stop. Without it: $msaas separate SONG"

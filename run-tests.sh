@@ -50,3 +50,4 @@ stage "scripts" check_scripts
 stage "documents" docs
 stage "documentation examples" doc_tests
 stage "tests" tests
+stage "page in a browser" scripts/page.sh

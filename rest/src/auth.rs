@@ -19,6 +19,7 @@ use crate::config::AuthMode;
 use crate::error::{Code, Dialect, Problem};
 use crate::limits::Subject;
 use crate::request::{Peer, text};
+use crate::routes::is_page;
 use crate::state::App;
 
 /// The keys that are known.
@@ -131,7 +132,9 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
 
 fn admit(app: &App, request: &Request) -> Result<Caller, Problem> {
     let auth = &app.config.auth;
-    let mode = match Dialect::of(request.uri().path()) {
+    let path = request.uri().path();
+    let mode = match Dialect::of(path) {
+        _ if is_page(path) => AuthMode::None,
         Dialect::Old => auth.auth_old,
         Dialect::Problem => auth.auth,
     };

@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use audio::measure::Waveform;
 use audio::{Block, FlacDepth, Format, Resampler, SealedFile, Spool, StemFile};
 use tags::Tags;
 
@@ -47,6 +48,7 @@ pub(crate) struct Output {
     /// Where samples wait while the peaks of whole results are not known.
     waiting: Option<Spool>,
     peak: f32,
+    waveform: Waveform,
 }
 
 /// A finished result that nobody sees yet. Dropped, it vanishes.
@@ -56,7 +58,11 @@ pub struct Sealed {
     file: SealedFile,
     gain: f32,
     rate: u32,
+    waveform: Waveform,
 }
+
+/// Parts of a waveform: more than a screen is wide.
+const WAVEFORM_PARTS: usize = 2000;
 
 /// Frames that are read back at a time.
 const BLOCK_FRAMES: usize = 1 << 16;
@@ -82,6 +88,7 @@ impl Output {
             target,
             waiting,
             peak: 0.0,
+            waveform: Waveform::new(frames, WAVEFORM_PARTS),
         })
     }
 
@@ -116,11 +123,13 @@ impl Output {
                 for channel in &mut block {
                     self.clip.apply(gain, channel);
                 }
+                self.waveform.add(&block);
                 self.file.write(&block)?;
                 pulse.beat();
             }
         }
-        Ok(Sealed { target: self.target, file: self.file.seal(tags)?, gain, rate: self.rate })
+        let Self { target, file, rate, waveform, .. } = self;
+        Ok(Sealed { target, file: file.seal(tags)?, gain, rate, waveform })
     }
 
     fn take(&mut self, mut block: Block) -> Result<()> {
@@ -131,6 +140,7 @@ impl Output {
         for channel in &mut block {
             self.clip.apply(1.0, channel);
         }
+        self.waveform.add(&block);
         Ok(self.file.write(&block)?)
     }
 }
@@ -168,6 +178,12 @@ impl Sealed {
     #[must_use]
     pub fn rate(&self) -> u32 {
         self.rate
+    }
+
+    /// What is drawn of it, from the samples as they were encoded.
+    #[must_use]
+    pub fn waveform(&self) -> &Waveform {
+        &self.waveform
     }
 
     /// Shows the file at its path, which is returned; a file without a name vanishes.

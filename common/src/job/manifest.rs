@@ -63,7 +63,18 @@ pub struct Make {
     pub engine: String,
 }
 
-/// One result: also the content of its commit record.
+/// The commit record of a result: what makes it visible, and what is drawn of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The result.
+    #[serde(flatten)]
+    pub result: ResultFile,
+    /// Lowest and highest sample of equal parts of it, full scale at 32768. Empty in what earlier releases wrote.
+    #[serde(default)]
+    pub peaks: Vec<[i16; 2]>,
+}
+
+/// One result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResultFile {
     /// Its name.

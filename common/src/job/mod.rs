@@ -5,7 +5,7 @@ mod options;
 mod record;
 mod view;
 
-pub use manifest::{Ending, Make, Manifest, ResultFile};
+pub use manifest::{Commit, Ending, Make, Manifest, ResultFile};
 pub use options::{ClipMode, Format, InvalidOptions, MOST_MIXES, MP3_RATES_KBPS, Mix, Options};
 pub use record::{Callback, Record, Title};
 pub use view::{JobError, Progress, Stem, View};

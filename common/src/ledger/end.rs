@@ -3,7 +3,7 @@
 use super::{Ledger, Result, now_ms};
 use crate::failpoint;
 use crate::ids::Tenant;
-use crate::job::{Ending, Format, Manifest, Record, ResultFile};
+use crate::job::{Commit, Ending, Format, Manifest, Record, ResultFile};
 use crate::keys::{Bucket, ObjectKey};
 use crate::queue::State;
 use crate::storage::{Write, Written};
@@ -11,14 +11,15 @@ use crate::storage::{Write, Written};
 impl Ledger {
     /// Makes a result visible whose bytes are in the store. A result that was committed before stays; what is
     /// given back is the one that counts.
-    pub async fn commit(&self, record: &Record, result: &ResultFile) -> Result<ResultFile> {
+    pub async fn commit(&self, record: &Record, commit: Commit) -> Result<ResultFile> {
+        let result = &commit.result;
         let extension = record.options.format.extension();
         let key = ObjectKey::commit(&record.work(), &result.make, &result.stem, extension);
-        let written = self.write(&key, result, Write::Once).await?;
+        let written = self.write(&key, &commit, Write::Once).await?;
         failpoint::reach("result.committed");
         match written {
-            Written::Stored => Ok(result.clone()),
-            Written::Exists => Ok(self.read(&key).await?.unwrap_or_else(|| result.clone())),
+            Written::Stored => Ok(commit.result),
+            Written::Exists => Ok(self.read(&key).await?.unwrap_or(commit.result)),
         }
     }
 

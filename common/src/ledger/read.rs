@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Ledger, Result, now_ms};
 use crate::ids::{JobId, StemName};
-use crate::job::{Ending, Manifest, Record, ResultFile, View};
+use crate::job::{Commit, Ending, Manifest, Record, ResultFile, View};
 use crate::keys::{Bucket, ObjectKey};
 use crate::queue::State;
 use crate::storage::Object;
@@ -68,6 +68,13 @@ impl Ledger {
             None => self.committed(record).await?,
         };
         Ok(results.into_iter().find(|result| result.stem == *stem))
+    }
+
+    /// What is drawn of a result: see [`Commit::peaks`].
+    pub async fn peaks(&self, record: &Record, result: &ResultFile) -> Result<Vec<[i16; 2]>> {
+        let extension = record.options.format.extension();
+        let key = ObjectKey::commit(&record.work(), &result.make, &result.stem, extension);
+        Ok(self.read::<Commit>(&key).await?.map_or_else(Vec::new, |commit| commit.peaks))
     }
 
     /// Where a result lies.

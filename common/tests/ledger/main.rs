@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use common::job::{Callback, Ending, Make, Manifest, Options, Record, ResultFile, Title};
+use common::job::{Callback, Commit, Ending, Make, Manifest, Options, Record, ResultFile, Title};
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::{IN_FLIGHT, Keep, Kept, Ledger, NewWork, Reserved};
 use common::queue::memory::MemoryQueue;
@@ -87,7 +87,7 @@ async fn store_bass(ledger: &Ledger, record: &Record, engine: &str) -> ResultFil
     };
     let key = Ledger::result_key(record, &result);
     ledger.store().put(&key, Bytes::from_static(b"bass"), Write::Once).await.unwrap();
-    ledger.commit(record, &result).await.unwrap()
+    ledger.commit(record, Commit { result, peaks: Vec::new() }).await.unwrap()
 }
 
 async fn succeed(ledger: &Ledger, record: &Record) {

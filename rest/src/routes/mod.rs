@@ -1,6 +1,7 @@
 //! The routes: one table, from which the router and the `OpenAPI` document are both made.
 
 mod apiv1;
+mod cover;
 mod create;
 mod derived;
 mod download;
@@ -14,6 +15,7 @@ mod peaks;
 mod stems;
 mod table;
 mod uploads;
+mod web;
 mod zip;
 
 use axum::Router;
@@ -28,6 +30,7 @@ use crate::error::{Code, Problem};
 use crate::state::App;
 
 pub(crate) use self::table::{Answer, Entry, Param, entries};
+pub(crate) use self::web::is_page;
 
 /// The whole interface.
 pub(crate) fn router(app: &App) -> Router {

@@ -1,4 +1,4 @@
-//! What people see: a page that names the interfaces, and one for the native interface's document.
+//! What programs are told of the interface: that it is there, its document, and a page for that.
 
 use axum::Json;
 use axum::http::header;
@@ -10,13 +10,6 @@ use crate::openapi;
 /// Nothing is loaded from anywhere, nothing runs.
 const STYLE_ONLY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
-
-const HOME: &str = include_str!("page.html");
-
-/// `GET /`.
-pub(super) async fn home() -> Response {
-    html(HOME.to_owned())
-}
 
 /// `POST /`: the sample client sends its callback here too.
 pub(super) async fn hello() -> Json<Value> {

@@ -3,7 +3,9 @@
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{apiv1, create, derived, events, jobs, list, models, operations, page, peaks, stems, uploads};
+use super::{
+    apiv1, cover, create, derived, events, jobs, list, models, operations, page, peaks, stems, uploads, web,
+};
 use crate::error::Code;
 use crate::state::App;
 
@@ -174,20 +176,18 @@ fn files_entries() -> Vec<Entry> {
             "getPeaks",
             "Lowest and highest samples, to draw a waveform.",
         )
-        .params(&[Param::Query("points", "Parts of the song, at most 10000."), PREFER])
-        .answers(&[
-            Answer(200, "The peaks.", Some((JSON, "Peaks"))),
-            Answer(202, "The job that makes them.", JOB),
-        ])
-        .errors(&[
-            Code::InvalidRequest,
-            Code::NotFound,
-            Code::NotFinished,
-            Code::Gone,
-            Code::TenantFull,
-            Code::Full,
-            Code::Unavailable,
-        ]),
+        .params(&[Param::Query("points", "Parts of the song, at most 2000.")])
+        .answers(&[Answer(200, "The peaks.", Some((JSON, "Peaks")))])
+        .errors(&[Code::InvalidRequest, Code::NotFound, Code::Gone, Code::Unavailable]),
+        Entry::new(
+            Method::GET,
+            "/v2/jobs/{id}/cover",
+            get(cover::cover),
+            "getCover",
+            "Fetch the song's cover.",
+        )
+        .answers(&[Answer(200, "The picture.", Some(("image/*", "File"))), SAME])
+        .errors(&[Code::NotFound, Code::Gone, Code::Unavailable]),
         Entry::new(
             Method::GET,
             "/v2/jobs/{id}/stems.zip",
@@ -308,8 +308,11 @@ fn other_entries() -> Vec<Entry> {
             .answers(&[Answer(200, "The document.", ANY)]),
         Entry::new(Method::GET, "/docs", get(page::docs), "getDocs", "A page for this document.")
             .answers(&[Answer(200, "The page.", Some(("text/html", "Text")))]),
-        Entry::new(Method::GET, "/", get(page::home), "getHome", "A page that names the interfaces.")
-            .answers(&[Answer(200, "The page.", Some(("text/html", "Text")))]),
+        Entry::new(Method::GET, "/", get(web::home), "getHome", "The page for people.")
+            .answers(&[Answer(200, "The page.", Some(("text/html", "Text"))), SAME]),
+        Entry::new(Method::GET, "/web/{file}", get(web::file), "getPageFile", "What the page consists of.")
+            .answers(&[Answer(200, "The file.", Some(("text/*", "Text"))), SAME])
+            .errors(&[Code::NotFound]),
         Entry::new(Method::POST, "/", post(page::hello), "postHome", "Say that the server is there.")
             .answers(&[Answer(200, "It is.", ANY)]),
     ]

@@ -159,6 +159,21 @@ async fn the_home_page_answers_load_balancers_and_callbacks() {
     server.call(Method::POST, "/", &[("content-type", "application/json")], r#"{"mp3": "x"}"#).await.is(200);
 }
 
+#[tokio::test]
+async fn the_page_is_packed_where_that_is_understood_and_sent_once() {
+    let server = Server::new();
+    let plain = server.get("/web/app.js").await.is(200);
+    assert_eq!(plain.header("content-type"), "text/javascript; charset=utf-8");
+    let packed =
+        server.call(Method::GET, "/web/app.js", &[("accept-encoding", "br, gzip")], Body::empty()).await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert!(packed.body.starts_with(&[0x1f, 0x8b]) && packed.body.len() < plain.body.len());
+    let known = [("if-none-match", plain.header("etag"))];
+    assert!(server.call(Method::GET, "/web/app.js", &known, Body::empty()).await.is(304).body.is_empty());
+    server.get("/web/none.js").await.is(404);
+    server.get("/web/..%2fREADME.md").await.is(404);
+}
+
 async fn a_song_whose_time_is_over_is_410(place: Place) {
     let server = place.server(&["--keep-results", "0"]).await;
     let hash = hex(&song(1));

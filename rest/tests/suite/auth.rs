@@ -43,6 +43,18 @@ async fn without_a_known_key_there_is_nothing() {
     closed.get("/v2/jobs").await.is(200);
 }
 
+#[tokio::test]
+async fn the_page_is_there_for_whoever_has_no_key_yet() {
+    let server = Place::Memory.with_keys(&["--auth", "key", "--auth-old", "key"], &keys()).await;
+    for path in ["/", "/web/app.js", "/web/style.css"] {
+        server.get(path).await.is(200);
+    }
+    for path in ["/v2/models", "/web", "/webs/app.js", "/docs", "/apiv1/queue"] {
+        let status = server.get(path).await.status.as_u16();
+        assert!(matches!(status, 401 | 404), "{path}: {status}");
+    }
+}
+
 async fn what_is_another_tenants_does_not_exist(place: Place) {
     let server = place.with_keys(&["--auth", "key"], &keys()).await;
     let path =

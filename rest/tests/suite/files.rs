@@ -7,14 +7,15 @@ use axum::http::Method;
 use serde_json::json;
 
 use crate::place::Place;
-use crate::support::{Server, hex, song, tagged};
+use crate::support::{Server, hex, pictured, song, tagged};
 
 crate::place::scenarios! {
     parts_of_a_stem_are_what_they_say
     downloads_have_the_title_in_plain_characters
     an_archive_holds_every_stem_as_it_is
     a_mix_that_is_not_there_becomes_a_job_and_then_a_file
-    peaks_come_from_a_wav_result
+    peaks_are_there_with_their_stem
+    a_cover_is_that_of_the_song
     a_stem_is_there_as_soon_as_it_is_committed
 }
 
@@ -105,15 +106,31 @@ async fn a_mix_that_is_not_there_becomes_a_job_and_then_a_file(place: Place) {
     assert!(own.body.starts_with(b"karaoke of "));
 }
 
-async fn peaks_come_from_a_wav_result(place: Place) {
+async fn peaks_are_there_with_their_stem(place: Place) {
     let server = place.server(&[]).await;
-    let path = finished(&server, "?format=wav").await;
-    let peaks = server.get(&format!("{path}/stems/bass/peaks?points=4")).await.is(200).json();
-    assert_eq!(peaks["peaks"], json!([[-1.0, 0.5], [0.0, 0.5], [0.0, 0.5], [0.0, 0.5]]));
-    let other = finished(&server, "").await;
-    server.get(&format!("{other}/stems/bass/peaks")).await.is(200);
-    server.get(&format!("{other}/stems/flute/peaks")).await.is(404);
-    server.get(&format!("{other}/stems/bass/peaks?points=x")).await.is(400);
+    let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
+    server.get(&format!("{path}/stems/bass/peaks")).await.is(404);
+    server.work().await;
+    let peaks = server.get(&format!("{path}/stems/bass/peaks")).await.is(200).json();
+    assert_eq!(peaks["peaks"], json!([[-1.0, 0.5], [0.0, 0.5], [-0.25, 0.0]]));
+    let fewer = server.get(&format!("{path}/stems/bass/peaks?points=2")).await.is(200).json();
+    assert_eq!(fewer["peaks"], json!([[-1.0, 0.5], [-0.25, 0.5]]));
+    server.get(&format!("{path}/stems/flute/peaks")).await.is(404);
+    server.get(&format!("{path}/stems/bass/peaks?points=x")).await.is(400);
+    let jobs = server.get("/v2/jobs").await.json()["jobs"].as_array().unwrap().len();
+    assert_eq!(jobs, 1, "nothing is made for a drawing");
+}
+
+async fn a_cover_is_that_of_the_song(place: Place) {
+    let server = place.server(&[]).await;
+    let none = finished(&server, "").await;
+    assert_eq!(server.get(&format!("{none}/cover")).await.is(404).json()["code"], "not_found");
+    let picture = [b"\x89PNG\r\n\x1a\n".as_slice(), &[7; 5000]].concat();
+    let location = server.submit("", pictured(&picture)).await.is(202).header("location").to_owned();
+    let answer = server.get(&format!("{location}/cover")).await.is(200);
+    assert_eq!((answer.header("content-type"), &answer.body[..]), ("image/png", &picture[..]));
+    let headers = [("if-none-match", answer.header("etag"))];
+    server.call(Method::GET, &format!("{location}/cover"), &headers, Body::empty()).await.is(304);
 }
 
 async fn a_stem_is_there_as_soon_as_it_is_committed(place: Place) {

@@ -126,7 +126,7 @@ async fn strange_names_are_404() {
 #[tokio::test]
 async fn every_answer_has_the_headers_that_protect() {
     let server = Server::new();
-    for path in ["/", "/docs", "/v2/models", "/v2/jobs/x", "/apiv1/queue"] {
+    for path in ["/", "/web/app.js", "/docs", "/v2/models", "/v2/jobs/x", "/apiv1/queue"] {
         let answer = server.get(path).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{path}");

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use common::StemName;
-use common::job::{Ending, Format, Make, Record, ResultFile};
+use common::job::{Commit, Ending, Format, Make, Record, ResultFile};
 use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Outcome, Queue, TaskKind, Token};
 use common::storage::{Store, Write};
@@ -263,7 +263,8 @@ impl Server {
             gain: 1.0,
         };
         self.store.put(&Ledger::result_key(record, &result), bytes.into(), Write::Once).await.unwrap();
-        self.app.ledger.commit(record, &result).await.unwrap()
+        let peaks = vec![[i16::MIN, 16_384], [0, 16_384], [-8192, 0]];
+        self.app.ledger.commit(record, Commit { result, peaks }).await.unwrap()
     }
 
     /// Waits until nothing goes on behind answers.
@@ -323,14 +324,30 @@ pub(crate) fn song(seed: u8) -> Vec<u8> {
     frame.repeat(100)
 }
 
-/// A song with a title and an artist.
+/// A song with a title, an artist and a cover that is hardly more than its first bytes.
 pub(crate) fn tagged(title: &str, artist: &str) -> Vec<u8> {
     let frame = |name: &str, text: &str| {
         let size = (text.len() as u32 + 1).to_be_bytes();
         [name.as_bytes(), &size, &[0, 0, 3], text.as_bytes()].concat()
     };
-    let body = [frame("TIT2", title), frame("TPE1", artist)].concat();
-    [b"ID3\x03\0\0\0\0\0".as_slice(), &[body.len() as u8], &body, &song(1)].concat()
+    let texts = [frame("TIT2", title), frame("TPE1", artist)].concat();
+    with_tag(&[texts, picture_frame(b"\x89PNG\r\n\x1a\n\0\0\0\0")].concat())
+}
+
+/// A song with a front cover.
+pub(crate) fn pictured(picture: &[u8]) -> Vec<u8> {
+    with_tag(&picture_frame(picture))
+}
+
+fn picture_frame(picture: &[u8]) -> Vec<u8> {
+    let content = [b"\0image/png\0\x03\0".as_slice(), picture].concat();
+    [b"APIC", (content.len() as u32).to_be_bytes().as_slice(), &[0, 0], &content].concat()
+}
+
+/// A song with an `ID3` tag of these frames, shorter than 16 KiB.
+fn with_tag(frames: &[u8]) -> Vec<u8> {
+    let size = [(frames.len() >> 7) as u8, (frames.len() & 0x7f) as u8];
+    [b"ID3\x03\0\0\0\0".as_slice(), &size, frames, &song(1)].concat()
 }
 
 /// A WAV file of 16 bits and two channels.

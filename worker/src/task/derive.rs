@@ -15,6 +15,15 @@ use super::results::{Origin, publish};
 use super::{Failed, Tools, blocking, plan};
 use crate::lease::Lease;
 
+/// Whether a job was accepted when its song had succeeded already, but the sources were still being stored: it need not
+/// separate the song again.
+pub(crate) async fn was_early(tools: &Tools, record: &Record) -> Result<bool, Failed> {
+    let Some(kept) = tools.ledger.kept(record).await? else { return Ok(false) };
+    let Some(separated) = tools.ledger.record(&kept.job).await? else { return Ok(false) };
+    let manifest = tools.ledger.manifest(&separated).await?;
+    Ok(manifest.is_some_and(|manifest| manifest.completed_ms <= record.created_ms))
+}
+
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
     let kept = tools.ledger.kept(record).await?;
     let files = match &kept {

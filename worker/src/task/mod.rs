@@ -56,10 +56,13 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome
     }
     let work = async {
         match claim.task.kind {
+            TaskKind::Plan if derive::was_early(tools, &record).await? => {
+                derive::perform(tools, lease, &record).await
+            }
             TaskKind::Plan => plan::perform(tools, lease, &record).await,
+            TaskKind::Derive => derive::perform(tools, lease, &record).await,
             TaskKind::Span => span::perform(tools, lease, &record).await,
             TaskKind::Merge => merge::perform(tools, lease, &record).await,
-            TaskKind::Derive => derive::perform(tools, lease, &record).await,
             TaskKind::Notify => Err(Failed::Permanent("workers tell nobody".to_owned())),
         }
     };

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use common::failpoint;
-use common::job::{Ending, Make, Record, ResultFile};
+use common::job::{Commit, Ending, Make, Record, ResultFile};
 use common::keys::ObjectKey;
 use common::ledger::{Kept, Ledger};
 use common::queue::{Outcome, State};
@@ -101,6 +101,7 @@ async fn store(
     sealed: Sealed,
 ) -> Result<ResultFile, Failed> {
     let (frames, rate_hz, gain) = (sealed.frames() as u64, sealed.rate(), sealed.gain());
+    let peaks = sealed.waveform().parts().iter().map(|part| part.map(whole)).collect();
     let (file, size_bytes, sha256) = blocking(move || {
         let mut file = sealed.into_file()?;
         let (size_bytes, sha256) = digest(&mut file)?;
@@ -121,13 +122,18 @@ async fn store(
     }
     failpoint::reach("result.stored");
     let result = ResultFile { stem: stem.clone(), make, frames, rate_hz, size_bytes, sha256, gain };
-    let result = tools.ledger.commit(record, &result).await?;
+    let result = tools.ledger.commit(record, Commit { result, peaks }).await?;
     let fence = tools.ledger.queue().stem_ready(lease.claim().task, lease.token(), &stem).await?;
     if let Some(ended) = ended_by(fence) {
         lease.beat().end(ended);
         return Err(Failed::Ended(ended));
     }
     Ok(result)
+}
+
+/// A sample in steps of 16 bits; what is above full scale is drawn at it.
+fn whole(sample: f32) -> i16 {
+    (sample * 32_768.0).round() as i16
 }
 
 /// Length and SHA-256 of a file, which is at its start again afterwards.

@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use audio::measure::Waveform;
 use audio::{Block, DecodeLimits, Decoder};
 use common::job::{Ending, Mix, Options, Record};
 use common::keys::{Bucket, ObjectKey};
@@ -11,6 +12,23 @@ use crate::bench::{Bench, STEMS, song};
 
 fn decoded(bytes: Vec<u8>) -> Block {
     Decoder::open(Box::new(Cursor::new(bytes)), &DecodeLimits::default(), None).unwrap().read_all().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_drawn_of_a_result_are_its_own_samples() {
+    let bench = Bench::new().await;
+    let record = separated(&bench, Some(2)).await;
+    for stem in STEMS {
+        let result = bench.ledger.result(&record, &stem.parse().unwrap()).await.unwrap().unwrap();
+        let peaks = bench.ledger.peaks(&record, &result).await.unwrap();
+        let mut expected = Waveform::new(6000, 2000);
+        expected.add(&decoded(bench.result(&record, stem).await.unwrap()));
+        assert_eq!(peaks.len(), 2000, "{stem}");
+        assert!(peaks.iter().any(|[low, high]| *low < -100 && *high > 100), "{stem}");
+        for (drawn, part) in peaks.iter().flatten().zip(expected.parts().iter().flatten()) {
+            assert!((f32::from(*drawn) - part * 32_768.0).abs() <= 1.0, "{stem}: {drawn} for {part}");
+        }
+    }
 }
 
 /// What a karaoke singer asks for: everything without the vocals, the bass at half its level.
@@ -65,6 +83,23 @@ async fn a_mix_that_is_asked_for_later_is_made_without_the_network() {
         bench.rest().await;
         worker.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mix_that_is_asked_for_while_the_sources_are_stored_needs_no_separation_either() {
+    let bench = Bench::new().await;
+    let stems = separated(&bench, None).await;
+    let key = ObjectKey::kept(&stems.tenant, &stems.options.separation(&stems.song));
+    let kept = bench.ledger.kept(&stems).await.unwrap().unwrap();
+    bench.ledger.store().delete(&key).await.unwrap();
+    let mix = bench.submit_with(stems.song, karaoke()).await;
+    assert_eq!(mix.first, First::Plan);
+    bench.ledger.keep(&stems, &kept).await.unwrap();
+    let worker = bench.worker(None);
+    let manifest = bench.end_of(&mix).await;
+    let Ending::Succeeded { results } = &manifest.ending else { panic!("{manifest:?}") };
+    assert!(results[0].make.engine.ends_with(&format!("-of-{}", stems.id)), "{results:?}");
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -192,6 +192,7 @@ pub(super) fn value(name: &str, known: &Known, dice: &mut Dice) -> String {
         "stem" | "track" => {
             dice.pick(&["bass", "vocals", "drums.wav", "base", "other.mp3", "no_vocals", "guitar"])
         }
+        "file" => dice.pick(&["app.js", "style.css", "index.html", "none.js"]),
         "model" => dice.pick(&["htdemucs", "htdemucs", "htdemucs_6s", "mdx"]),
         "stems" => dice.pick(&["vocals", "vocals,bass", "guitar", "vocals,vocals", ""]),
         "two_stems" => dice.pick(&["vocals", "drums", "flute"]),

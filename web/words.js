@@ -1,0 +1,174 @@
+// What the page says, in every language that it speaks.
+
+const ENGLISH = {
+  'title': 'Music separation', 'language': 'Language',
+  'new': 'New songs', 'drop': 'Drop songs here', 'choose': 'Choose songs',
+  'kinds': 'MP3, WAV, FLAC, Ogg Vorbis, AAC and AIFF, up to {size}',
+  'songs': 'Your songs', 'none': 'Nothing yet. This browser remembers the songs that you send.',
+  'docs': 'For programs: the interface', 'unnamed': 'A song without a name',
+
+  'key.title': 'This server asks for a key', 'key.wrong': 'That key is not known here.', 'key.label': 'Key',
+  'key.kept': 'It is kept in this browser.', 'key.use': 'Use it', 'key.cancel': 'Not now',
+
+  'what': 'What you get', 'what.all': 'All stems', 'what.karaoke': 'Vocals and instrumental (karaoke)',
+  'what.two': '{stem} and the rest', 'what.some': 'Only some stems', 'which': 'Which stems',
+  'model': 'Model', 'model.htdemucs': 'Four stems', 'model.htdemucs_ft': 'Four stems, finer, four times as slow',
+  'model.htdemucs_6s': 'Six stems: guitar and piano too',
+  'format': 'File format', 'format.mp3': 'MP3, small', 'format.flac16': 'FLAC, 16 bits', 'format.flac24': 'FLAC, 24 bits',
+  'format.wav16': 'WAV, 16 bits', 'format.wav24': 'WAV, 24 bits', 'format.wav32': 'WAV, 32-bit float',
+  'more': 'More options', 'shifts': 'Shifted passes (each as slow as the first; a little better)',
+  'overlap': 'Overlap of segments', 'clip': 'Above full scale',
+  'clip.common': 'turn all stems down together', 'clip.rescale': 'turn down each stem by itself',
+  'clip.clamp': 'cut', 'clip.none': 'leave it (32-bit float only)',
+
+  'stem.drums': 'Drums', 'stem.bass': 'Bass', 'stem.other': 'Other', 'stem.vocals': 'Vocals',
+  'stem.guitar': 'Guitar', 'stem.piano': 'Piano', 'stem.without': 'Without {stem}', 'stem.of': '{stem}',
+
+  'state.waiting': 'Waits to be sent', 'state.sending': 'Sending: {percent} %', 'state.checking': 'Looking it up',
+  'state.queued': 'In the queue', 'state.next': 'In the queue: it is the next one',
+  'state.position': 'In the queue: {count} before it', 'state.running': 'Separating: {percent} %',
+  'state.succeeded': 'Done', 'state.failed': 'It failed', 'state.canceled': 'Canceled',
+  'progress': 'Progress of {song}', 'segments': '{done} of {total} segments', 'speed': '{speed}× real time',
+  'left': 'about {time} left', 'offline': 'No connection to the server. Trying again.',
+  'kept': 'On the server until {date}', 'download': 'Download {stem}', 'said.stem': '{song}: {stem} is ready',
+
+  'open': 'Mixer', 'close': 'Close the mixer', 'cancel': 'Cancel', 'delete': 'Delete', 'retry': 'Try again',
+  'zip': 'Everything as ZIP', 'of': '{what}: {song}', 'sure': 'Delete {song} and its stems from the server?',
+
+  'mixer': 'Mixer of {song}', 'play': 'Play', 'pause': 'Pause', 'position': 'Position', 'at': '{at} of {end}',
+  'loading': 'Loading the stems', 'solo': 'Solo {stem}', 'mute': 'Mute {stem}', 'gain': 'Volume of {stem}', 'pan': 'Pan of {stem}',
+  'volume.is': 'Volume {percent} %', 'pan.is': 'Pan: {where}', 'middle': 'middle', 'left.of': '{percent} % left', 'right.of': '{percent} % right', 'percent': '{percent} %',
+  'listening': 'Listening volume', 'loop.from': 'Loop from here', 'loop.to': 'Loop to here', 'loop.off': 'No loop',
+  'loop.is': 'Loop: {from} to {to}', 'reset': 'All faders back',
+  'mix': 'Download this mix', 'mix.as': 'as', 'mix.same': 'the same format', 'mix.making': 'The server mixes …',
+  'mix.ready': 'The mix is ready.', 'mix.silent': 'Nothing would be heard in this mix.',
+  'mix.note': 'The download has what you hear: volume, mute and solo of each stem. Pan, loop and listening volume are for listening only. A mix above full scale is turned down as a whole.',
+  'streamed': 'This song is too long for the memory of this device: its stems are streamed and may be a few hundredths of a second apart while you listen. Downloads are exact.',
+  'keys': 'Keys', 'keys.list': 'In the mixer: space plays and pauses; ← and → go 5 seconds, with Shift 1; Home goes to the start; 1 to 9 mute a stem, with Shift solo; [ and ] loop from and to here; \\ ends the loop.',
+
+  'error.offline': 'The server cannot be reached. Check your connection and try again.',
+  'error.not_audio': 'This is no audio file that can be used. MP3, WAV, FLAC, Ogg Vorbis, AAC and AIFF are taken.',
+  'error.empty': 'The file is empty.', 'error.too_large': 'The file is too large: {size} at most.',
+  'error.unsupported_media_type': 'This kind of file is not taken.',
+  'error.unauthorized': 'This server asks for a key.', 'error.forbidden': 'Your key does not allow this.',
+  'error.not_found': 'The server does not know this song any more. Send it again.',
+  'error.gone': 'The time of these results is over. Send the song again.',
+  'error.not_finished': 'The server could not make this: {detail}',
+  'error.rate_limited': 'Too many requests at once. Try again in a moment.',
+  'error.tenant_full': 'You have too many songs in the queue. Wait until some are done.',
+  'error.full': 'The service has too much to do now. Try again later.',
+  'error.unavailable': 'The service is not available now. Try again in a moment.',
+  'error.internal': 'Something is wrong at the server. If it stays so, tell its operator: {request}',
+  'error.timeout': 'Sending took too long. Try again.',
+  'error.unknown_model': 'The server does not have this model.', 'error.invalid_option': 'The options do not fit: {detail}',
+  'error.separation_failed': 'It could not be separated: {detail}',
+  'error.unplayable': 'This browser cannot play {stem}. It can be downloaded.',
+  'error.other': '{detail}',
+};
+
+const PORTUGUESE = {
+  'title': 'Separação de música', 'language': 'Idioma',
+  'new': 'Novas músicas', 'drop': 'Solte músicas aqui', 'choose': 'Escolher músicas',
+  'kinds': 'MP3, WAV, FLAC, Ogg Vorbis, AAC e AIFF, até {size}',
+  'songs': 'Suas músicas', 'none': 'Nada ainda. Este navegador lembra as músicas que você envia.',
+  'docs': 'Para programas: a interface', 'unnamed': 'Uma música sem nome',
+
+  'key.title': 'Este servidor pede uma chave', 'key.wrong': 'Essa chave não é conhecida aqui.', 'key.label': 'Chave',
+  'key.kept': 'Ela fica guardada neste navegador.', 'key.use': 'Usar', 'key.cancel': 'Agora não',
+
+  'what': 'O que você recebe', 'what.all': 'Todas as faixas', 'what.karaoke': 'Voz e instrumental (karaokê)',
+  'what.two': '{stem} e o resto', 'what.some': 'Só algumas faixas', 'which': 'Quais faixas',
+  'model': 'Modelo', 'model.htdemucs': 'Quatro faixas', 'model.htdemucs_ft': 'Quatro faixas, mais fino, quatro vezes mais lento',
+  'model.htdemucs_6s': 'Seis faixas: também guitarra e piano',
+  'format': 'Formato', 'format.mp3': 'MP3, pequeno', 'format.flac16': 'FLAC, 16 bits', 'format.flac24': 'FLAC, 24 bits',
+  'format.wav16': 'WAV, 16 bits', 'format.wav24': 'WAV, 24 bits', 'format.wav32': 'WAV, ponto flutuante de 32 bits',
+  'more': 'Mais opções', 'shifts': 'Passagens deslocadas (cada uma demora como a primeira; um pouco melhor)',
+  'overlap': 'Sobreposição dos segmentos', 'clip': 'Acima do máximo',
+  'clip.common': 'baixar todas as faixas juntas', 'clip.rescale': 'baixar cada faixa por si',
+  'clip.clamp': 'cortar', 'clip.none': 'deixar (só em 32 bits flutuantes)',
+
+  'stem.drums': 'Bateria', 'stem.bass': 'Baixo', 'stem.other': 'Outros', 'stem.vocals': 'Voz',
+  'stem.guitar': 'Guitarra', 'stem.piano': 'Piano', 'stem.without': 'Sem {stem}', 'stem.of': '{stem}',
+
+  'state.waiting': 'Espera para ser enviada', 'state.sending': 'Enviando: {percent} %', 'state.checking': 'Procurando',
+  'state.queued': 'Na fila', 'state.next': 'Na fila: é a próxima',
+  'state.position': 'Na fila: {count} antes dela', 'state.running': 'Separando: {percent} %',
+  'state.succeeded': 'Pronta', 'state.failed': 'Falhou', 'state.canceled': 'Cancelada',
+  'progress': 'Progresso de {song}', 'segments': '{done} de {total} segmentos', 'speed': '{speed}× o tempo real',
+  'left': 'faltam cerca de {time}', 'offline': 'Sem conexão com o servidor. Tentando de novo.',
+  'kept': 'No servidor até {date}', 'download': 'Baixar {stem}', 'said.stem': '{song}: {stem}, pronta',
+
+  'open': 'Mesa de som', 'close': 'Fechar a mesa', 'cancel': 'Cancelar', 'delete': 'Apagar', 'retry': 'Tentar de novo',
+  'zip': 'Tudo em ZIP', 'of': '{what}: {song}', 'sure': 'Apagar {song} e suas faixas do servidor?',
+
+  'mixer': 'Mesa de som de {song}', 'play': 'Tocar', 'pause': 'Pausar', 'position': 'Posição', 'at': '{at} de {end}',
+  'loading': 'Carregando as faixas', 'solo': 'Solo: {stem}', 'mute': 'Silenciar: {stem}', 'gain': 'Volume: {stem}', 'pan': 'Panorama: {stem}',
+  'volume.is': 'Volume {percent} %', 'pan.is': 'Pan.: {where}', 'middle': 'centro', 'left.of': '{percent} % à esquerda', 'right.of': '{percent} % à direita', 'percent': '{percent} %',
+  'listening': 'Volume de escuta', 'loop.from': 'Repetir daqui', 'loop.to': 'Repetir até aqui', 'loop.off': 'Não repetir',
+  'loop.is': 'Repete: {from} a {to}', 'reset': 'Controles ao início',
+  'mix': 'Baixar esta mixagem', 'mix.as': 'como', 'mix.same': 'o mesmo formato', 'mix.making': 'O servidor está mixando …',
+  'mix.ready': 'A mixagem está pronta.', 'mix.silent': 'Nada se ouviria nesta mixagem.',
+  'mix.note': 'O arquivo tem o que você ouve: volume, silêncio e solo de cada faixa. Panorama, repetição e volume de escuta são só para ouvir. Uma mixagem acima do máximo é baixada por inteiro.',
+  'streamed': 'Esta música é longa demais para a memória deste aparelho: as faixas vêm aos poucos e podem ficar alguns centésimos de segundo separadas enquanto você ouve. Os arquivos são exatos.',
+  'keys': 'Teclas', 'keys.list': 'Na mesa: espaço toca e pausa; ← e → andam 5 segundos, com Shift 1; Home vai ao início; 1 a 9 silenciam uma faixa, com Shift solo; [ e ] repetem daqui e até aqui; \\ termina a repetição.',
+
+  'error.offline': 'O servidor não responde. Verifique a conexão e tente de novo.',
+  'error.not_audio': 'Este não é um arquivo de áudio que possa ser usado. Aceitam-se MP3, WAV, FLAC, Ogg Vorbis, AAC e AIFF.',
+  'error.empty': 'O arquivo está vazio.', 'error.too_large': 'O arquivo é grande demais: no máximo {size}.',
+  'error.unsupported_media_type': 'Este tipo de arquivo não é aceito.',
+  'error.unauthorized': 'Este servidor pede uma chave.', 'error.forbidden': 'Sua chave não permite isto.',
+  'error.not_found': 'O servidor não conhece mais esta música. Envie-a de novo.',
+  'error.gone': 'O prazo destes resultados acabou. Envie a música de novo.',
+  'error.not_finished': 'O servidor não conseguiu fazer isto: {detail}',
+  'error.rate_limited': 'Pedidos demais de uma vez. Tente de novo daqui a pouco.',
+  'error.tenant_full': 'Você tem músicas demais na fila. Espere que algumas terminem.',
+  'error.full': 'O serviço tem trabalho demais agora. Tente mais tarde.',
+  'error.unavailable': 'O serviço não está disponível agora. Tente de novo daqui a pouco.',
+  'error.internal': 'Algo está errado no servidor. Se continuar assim, avise o operador: {request}',
+  'error.timeout': 'O envio demorou demais. Tente de novo.',
+  'error.unknown_model': 'O servidor não tem este modelo.', 'error.invalid_option': 'As opções não combinam: {detail}',
+  'error.separation_failed': 'Não foi possível separá-la: {detail}',
+  'error.unplayable': 'Este navegador não consegue tocar {stem}. O arquivo pode ser baixado.',
+  'error.other': '{detail}',
+};
+
+export const LANGUAGES = { en: ENGLISH, pt: PORTUGUESE };
+
+const KEPT = 'msaas.language';
+let language = [localStorage.getItem(KEPT), ...navigator.languages.map((name) => name.slice(0, 2))]
+  .find((name) => name in LANGUAGES) ?? 'en';
+
+export const current = () => language;
+
+export function choose(name) {
+  language = name;
+  localStorage.setItem(KEPT, name);
+}
+
+/** A sentence, with its values in place. */
+export function t(key, values = {}) {
+  const text = LANGUAGES[language][key] ?? LANGUAGES.en[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
+}
+
+export const known = (key) => key in ENGLISH;
+
+export function number(value, digits = 0) {
+  return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+export const megabytes = (bytes) => `${number(bytes / 2 ** 20)} MiB`;
+
+export const day = (date) => date.toLocaleDateString(language, { dateStyle: 'long' });
+
+/** Minutes and seconds. */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
+}
+
+/** A result as a musician calls it. */
+export function stem(name) {
+  if (name.startsWith('no_')) return t('stem.without', { stem: stem(name.slice(3)).toLowerCase() });
+  return known(`stem.${name}`) ? t(`stem.${name}`) : name;
+}
