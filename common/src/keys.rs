@@ -11,6 +11,8 @@
 //! | queue | `uses/<tenant>/<songhash>/<job>` | a job that needs a song |
 //! | queue | `expiry/<hour>/<job>` | when a job's results go, by hours since 1970 |
 //! | queue | `tenants/<tenant>/<inverted job>` | a tenant's jobs, the latest first |
+//! | queue | `music/<tenant>/<songhash>/<hold>` | a song that the editor keeps for later; `hold` is what `uses/` names beside jobs |
+//! | queue | `units/<tenant>/<songhash>/<job>/<number>` | what a worker did of a job in one go, with its figures |
 //! | queue | `gone/<tenant>/<songhash>` | a song whose results' time was over |
 //! | queue | `idempotency/<tenant>/<digest>.json` | the first answer to an idempotency key |
 //! | queue | `canceled/<job>`, `epoch/<n>` | cancellations and resets, durable before they are answered |
@@ -69,6 +71,8 @@ pub const EXPIRY: &str = "expiry/";
 pub const IDEMPOTENCY: &str = "idempotency/";
 /// Prefix of the marks of songs whose results' time was over.
 pub const GONE: &str = "gone/";
+/// Prefix of the songs that the editor keeps.
+pub const MUSIC: &str = "music/";
 /// Prefix of the marks of when kept sources go.
 pub const KEPT_UNTIL: &str = "kept-until/";
 /// Prefix of what start-ups write and remove.
@@ -123,7 +127,7 @@ impl ObjectKey {
             "jobs" => parts.next()?.strip_suffix(".json")?,
             "pending" | "untold" | "canceled" | "work" => parts.next()?,
             "expiry" => parts.nth(1)?,
-            "uses" | "results" | "kept" => parts.nth(2)?,
+            "uses" | "results" | "kept" | "music" | "units" => parts.nth(2)?,
             "tenants" => return self.as_job_of_tenant(),
             _ => return None,
         };
@@ -237,6 +241,56 @@ impl ObjectKey {
     pub fn as_published(&self) -> Option<(SongHash, StemName)> {
         let (song, stem) = self.path.strip_suffix(".mp3")?.split_once('-')?;
         (self.bucket == Bucket::Output).then_some((song.parse().ok()?, stem.parse().ok()?))
+    }
+
+    /// A song that the editor keeps, under a name of its own among those that need the song.
+    #[must_use]
+    pub fn music(tenant: &Tenant, song: &SongHash, hold: &JobId) -> Self {
+        Self::queue(format!("{}{song}/{hold}", Self::music_of(tenant)))
+    }
+
+    /// Prefix of all songs that the editor keeps for a tenant.
+    #[must_use]
+    pub fn music_of(tenant: &Tenant) -> String {
+        format!("{MUSIC}{tenant}/")
+    }
+
+    /// Prefix of those of them whose hash has this [number](SongHash::number), and of hardly any others.
+    #[must_use]
+    pub fn music_numbered(tenant: &Tenant, number: u64) -> String {
+        format!("{}{}", Self::music_of(tenant), beginning(number))
+    }
+
+    /// Prefix of the marks of songs with this [number](SongHash::number) whose results' time was over.
+    #[must_use]
+    pub fn gone_numbered(tenant: &Tenant, number: u64) -> String {
+        format!("{GONE}{tenant}/{}", beginning(number))
+    }
+
+    /// What a worker did of a job in one go.
+    #[must_use]
+    pub fn unit(tenant: &Tenant, song: &SongHash, job: &JobId, number: u64) -> Self {
+        Self::queue(format!("{}{number:014x}", Self::units_of_job(tenant, song, job)))
+    }
+
+    /// Prefix of all units of a tenant's jobs.
+    #[must_use]
+    pub fn units_of(tenant: &Tenant) -> String {
+        format!("units/{tenant}/")
+    }
+
+    /// Prefix of all units of a job.
+    #[must_use]
+    pub fn units_of_job(tenant: &Tenant, song: &SongHash, job: &JobId) -> String {
+        format!("{}{song}/{job}/", Self::units_of(tenant))
+    }
+
+    /// The song, the job and the number of a unit, if this is one.
+    #[must_use]
+    pub fn as_unit(&self) -> Option<(SongHash, JobId, u64)> {
+        let mut parts = self.path.strip_prefix("units/")?.split('/').skip(1);
+        let (song, job) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some((song, job, u64::from_str_radix(parts.next()?, 16).ok()?))
     }
 
     /// The mark of a song whose results' time was over.
@@ -362,6 +416,11 @@ impl ObjectKey {
     }
 }
 
+/// How a hash with this [number](SongHash::number) begins: 52 of its 53 bits.
+fn beginning(number: u64) -> String {
+    format!("{:013x}", number >> 1)
+}
+
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bucket = match self.bucket {
@@ -420,6 +479,8 @@ mod tests {
             ObjectKey::removed(&work, &bass),
             ObjectKey::manifest(&work),
             ObjectKey::kept_source(&tenant, &key, &job, &bass),
+            ObjectKey::music(&tenant, &song, &job),
+            ObjectKey::unit(&tenant, &song, &job, 7),
         ] {
             assert_eq!(of_job.job_id(), Some(job), "{of_job}");
         }
@@ -435,8 +496,21 @@ mod tests {
         ] {
             assert_eq!(of_none.job_id(), None, "{of_none}");
         }
+        assert_eq!(ObjectKey::unit(&tenant, &song, &job, 7).as_unit(), Some((song, job, 7)));
         assert_eq!(ObjectKey::published(&song, &bass).as_published(), Some((song, bass)));
         assert_eq!(ObjectKey::kept_until(7205, &tenant, &key).as_kept_until(), Some((2, tenant, key)));
+    }
+
+    #[test]
+    fn a_song_is_found_by_its_number() {
+        let (tenant, job) = (Tenant::default_tenant(), JobId::from_parts(Epoch(7), 3));
+        let song: SongHash = "0123456789abcdef".repeat(4).parse().unwrap();
+        assert_eq!(song.number(), 0x0123_4567_89ab_cdef >> 11);
+        let prefix = ObjectKey::music_numbered(&tenant, song.number());
+        assert_eq!(prefix, "music/default/0123456789abc");
+        assert!(ObjectKey::music(&tenant, &song, &job).path().starts_with(&prefix));
+        let gone = ObjectKey::gone_numbered(&tenant, song.number());
+        assert!(ObjectKey::gone(&tenant, &song).path().starts_with(&gone));
     }
 
     #[test]
