@@ -18,6 +18,8 @@ pub(crate) enum Network {
     Tiny,
     /// At 16 kHz, with segments of 10 s and one stem: an hour of audio in seconds.
     Long,
+    /// The same with all stems.
+    Hour,
 }
 
 /// Writes the weights as a safetensors file.
@@ -41,7 +43,7 @@ pub(crate) fn write_weights(network: Network, path: &Path) {
             set("t_layers", 1);
             (1, 2)
         }
-        Network::Long => {
+        Network::Long | Network::Hour => {
             set("samplerate", 16_000);
             set("nfft", 8192);
             set("kernel_size", 64);
