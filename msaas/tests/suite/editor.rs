@@ -120,7 +120,7 @@ fn a_song_is_sent_separated_among_spans_mixed_and_mixed_anew() {
         noise += f64::from(drums + bass - mix).powi(2);
         power += f64::from(*mix).powi(2);
     }
-    assert!(noise < power / 100.0, "{noise} beside {power}");
+    assert!(noise < power / 20.0, "{noise} beside {power}");
 
     // 53 segments: seven parts and what joins them.
     let jobs = page.get("/job");
@@ -147,18 +147,17 @@ fn a_song_is_sent_separated_among_spans_mixed_and_mixed_anew() {
 
 #[test]
 fn a_song_of_an_hour_is_mixed() {
-    let service = Service::with(Network::Hour, &["--keep-sources", "0"]);
-    let (page, minute, song) = (Page::of(&service), service.path("minute.mp3"), service.path("hour.mp3"));
-    // Silence is encoded twice as fast as anything else, and LAME takes most of the time here.
-    ffmpeg(["-f", "lavfi", "-i", "anullsrc=r=22050:cl=mono", "-t", "60", "-b:a", "32k", text(&minute)]);
-    let seconds = (59 * 60 + 4).to_string();
-    ffmpeg(["-stream_loop", "-1", "-i", text(&minute), "-t", &seconds, "-c", "copy", text(&song)]);
+    let service = Service::with(Network::Hour, &["--keep-sources", "0", "--span-segments", "32"]);
+    let (page, song) = (Page::of(&service), service.path("hour.mp3"));
+    // Most of the time is LAME's, which is twice as fast with silence, and with 32 kHz instead of 44.1.
+    ffmpeg(["-f", "lavfi", "-i", "anullsrc=r=32000:cl=mono", "-t", "3544", "-b:a", "32k", text(&song)]);
     let music = page.submit(text(&song));
     page.post(&format!("/music/{}", music["music_id"]), b"[4]");
     let began = Instant::now();
     let done = page.until_mixed(&music).pop().expect("the last one");
     println!("59:04 were separated and mixed in {:?}", began.elapsed());
     assert_eq!(names(&done), ["vocals"]);
+    assert!(page.get("/job").as_array().expect("a list").len() > 3, "it was divided");
     let mix = page.fetch(&done["final"], "final.mp3");
     let probe = std::process::Command::new("ffprobe")
         .args(["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"])
@@ -166,5 +165,5 @@ fn a_song_of_an_hour_is_mixed() {
         .output();
     let probed = String::from_utf8(probe.expect("ffprobe").stdout).expect("text");
     let seconds: f64 = probed.trim().parse().expect("seconds");
-    assert!((seconds - 3544.0).abs() < 0.2, "{seconds} s");
+    assert!((seconds - 3544.0).abs() < 0.1, "{seconds} s");
 }

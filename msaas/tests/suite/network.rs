@@ -18,7 +18,7 @@ pub(crate) enum Network {
     Tiny,
     /// At 16 kHz, with segments of 10 s and one stem: an hour of audio in seconds.
     Long,
-    /// The same with all stems.
+    /// The same with all stems, at 4 kHz, with segments of 40 s.
     Hour,
 }
 
@@ -44,14 +44,15 @@ pub(crate) fn write_weights(network: Network, path: &Path) {
             (1, 2)
         }
         Network::Long | Network::Hour => {
-            set("samplerate", 16_000);
+            let (rate, segment_s) = if let Network::Long = network { (16_000, 10) } else { (4000, 40) };
+            set("samplerate", rate);
             set("nfft", 8192);
             set("kernel_size", 64);
             set("stride", 32);
             set("growth", 1);
             set("dconv_mode", 0);
             set("t_layers", 1);
-            (10, 1)
+            (segment_s, 1)
         }
     };
     if let Network::Long = network {
