@@ -28,12 +28,16 @@
 //!
 //! Results have their job, plan and engine in the key: two engines that differ by a bit can then never share a song.
 
+mod music;
+
 use std::fmt;
 
 use uuid::Uuid;
 
 use crate::ids::{Epoch, JobId, JobKey, SongHash, StemName, Tenant};
 use crate::job::Make;
+
+pub use self::music::MUSIC;
 
 /// The two buckets; their real names are configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,8 +75,6 @@ pub const EXPIRY: &str = "expiry/";
 pub const IDEMPOTENCY: &str = "idempotency/";
 /// Prefix of the marks of songs whose results' time was over.
 pub const GONE: &str = "gone/";
-/// Prefix of the songs that the editor keeps.
-pub const MUSIC: &str = "music/";
 /// Prefix of the marks of when kept sources go.
 pub const KEPT_UNTIL: &str = "kept-until/";
 /// Prefix of what start-ups write and remove.
@@ -243,56 +245,6 @@ impl ObjectKey {
         (self.bucket == Bucket::Output).then_some((song.parse().ok()?, stem.parse().ok()?))
     }
 
-    /// A song that the editor keeps, under a name of its own among those that need the song.
-    #[must_use]
-    pub fn music(tenant: &Tenant, song: &SongHash, hold: &JobId) -> Self {
-        Self::queue(format!("{}{song}/{hold}", Self::music_of(tenant)))
-    }
-
-    /// Prefix of all songs that the editor keeps for a tenant.
-    #[must_use]
-    pub fn music_of(tenant: &Tenant) -> String {
-        format!("{MUSIC}{tenant}/")
-    }
-
-    /// Prefix of those of them whose hash has this [number](SongHash::number), and of hardly any others.
-    #[must_use]
-    pub fn music_numbered(tenant: &Tenant, number: u64) -> String {
-        format!("{}{}", Self::music_of(tenant), beginning(number))
-    }
-
-    /// Prefix of the marks of songs with this [number](SongHash::number) whose results' time was over.
-    #[must_use]
-    pub fn gone_numbered(tenant: &Tenant, number: u64) -> String {
-        format!("{GONE}{tenant}/{}", beginning(number))
-    }
-
-    /// What a worker did of a job in one go.
-    #[must_use]
-    pub fn unit(tenant: &Tenant, song: &SongHash, job: &JobId, number: u64) -> Self {
-        Self::queue(format!("{}{number:014x}", Self::units_of_job(tenant, song, job)))
-    }
-
-    /// Prefix of all units of a tenant's jobs.
-    #[must_use]
-    pub fn units_of(tenant: &Tenant) -> String {
-        format!("units/{tenant}/")
-    }
-
-    /// Prefix of all units of a job.
-    #[must_use]
-    pub fn units_of_job(tenant: &Tenant, song: &SongHash, job: &JobId) -> String {
-        format!("{}{song}/{job}/", Self::units_of(tenant))
-    }
-
-    /// The song, the job and the number of a unit, if this is one.
-    #[must_use]
-    pub fn as_unit(&self) -> Option<(SongHash, JobId, u64)> {
-        let mut parts = self.path.strip_prefix("units/")?.split('/').skip(1);
-        let (song, job) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some((song, job, u64::from_str_radix(parts.next()?, 16).ok()?))
-    }
-
     /// The mark of a song whose results' time was over.
     #[must_use]
     pub fn gone(tenant: &Tenant, song: &SongHash) -> Self {
@@ -416,11 +368,6 @@ impl ObjectKey {
     }
 }
 
-/// How a hash with this [number](SongHash::number) begins: 52 of its 53 bits.
-fn beginning(number: u64) -> String {
-    format!("{:013x}", number >> 1)
-}
-
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bucket = match self.bucket {
@@ -496,21 +443,8 @@ mod tests {
         ] {
             assert_eq!(of_none.job_id(), None, "{of_none}");
         }
-        assert_eq!(ObjectKey::unit(&tenant, &song, &job, 7).as_unit(), Some((song, job, 7)));
         assert_eq!(ObjectKey::published(&song, &bass).as_published(), Some((song, bass)));
         assert_eq!(ObjectKey::kept_until(7205, &tenant, &key).as_kept_until(), Some((2, tenant, key)));
-    }
-
-    #[test]
-    fn a_song_is_found_by_its_number() {
-        let (tenant, job) = (Tenant::default_tenant(), JobId::from_parts(Epoch(7), 3));
-        let song: SongHash = "0123456789abcdef".repeat(4).parse().unwrap();
-        assert_eq!(song.number(), 0x0123_4567_89ab_cdef >> 11);
-        let prefix = ObjectKey::music_numbered(&tenant, song.number());
-        assert_eq!(prefix, "music/default/0123456789abc");
-        assert!(ObjectKey::music(&tenant, &song, &job).path().starts_with(&prefix));
-        let gone = ObjectKey::gone_numbered(&tenant, song.number());
-        assert!(ObjectKey::gone(&tenant, &song).path().starts_with(&gone));
     }
 
     #[test]

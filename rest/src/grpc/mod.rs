@@ -110,7 +110,7 @@ fn identity(args: &GrpcArgs) -> Result<Option<Identity>> {
 }
 
 /// Tells who asks for health what the admin port tells.
-async fn watch_health(app: App, reporter: HealthReporter, stop: CancellationToken) {
+async fn watch_health(app: App, mut reporter: HealthReporter, stop: CancellationToken) {
     let ready = Ready(app);
     loop {
         let status =
@@ -119,6 +119,10 @@ async fn watch_health(app: App, reporter: HealthReporter, stop: CancellationToke
             reporter.set_service_status(name, status).await;
         }
         if stop.is_cancelled() {
+            // Who watches would hold the server up.
+            for name in ["", NAME] {
+                reporter.clear_service_status(name).await;
+            }
             return;
         }
         tokio::select! {
