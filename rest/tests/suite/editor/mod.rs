@@ -15,6 +15,7 @@ use crate::support::{Answer, Server, hex, song, tagged};
 crate::place::scenarios! {
     a_song_is_kept_until_its_tracks_are_asked_for
     every_form_of_an_upload_is_taken
+    a_song_that_is_sent_twice_at_once_is_one_song
     tracks_are_asked_for_in_every_form
     an_instrument_has_its_link_before_the_mix_is_there
     other_tracks_make_another_mix_and_old_links_stay
@@ -136,6 +137,22 @@ async fn every_form_of_an_upload_is_taken(place: Place) {
     assert_eq!(get(&server, "/music").await[1]["music_id"], large);
     server.settle().await;
     assert!(server.paths(Bucket::Queue, "incoming/").await.is_empty());
+}
+
+async fn a_song_that_is_sent_twice_at_once_is_one_song(place: Place) {
+    let server = place.server(&[]).await;
+    let send = || submit(&server, song(1));
+    let (one, two, three) = tokio::join!(send(), send(), send());
+    assert_eq!((one, two), (three, three));
+    assert_eq!(get(&server, "/music").await.as_array().unwrap().len(), 1);
+    process(&server, one, &json!([1])).await.is(200);
+    assert_eq!(
+        submit(&server, song(1)).await,
+        one,
+        "sent once more it has not forgotten what it was asked for"
+    );
+    assert_eq!(server.work().await, 1);
+    assert_eq!(get(&server, &format!("/music/{one}")).await["progress"], 100);
 }
 
 async fn tracks_are_asked_for_in_every_form(place: Place) {
