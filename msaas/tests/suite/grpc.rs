@@ -1,13 +1,16 @@
 //! gRPC, by a client that is not ours: `scripts/grpc_client.py`, which knows the service by reflection alone.
 
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use common::SongHash;
 use tags::Container;
 
 use crate::network::Network;
-use crate::service::Service;
+use crate::service::{PATIENCE, Service};
 use crate::support::run;
 
 /// Runs checks of the client; they fail with a sentence.
@@ -51,6 +54,21 @@ fn keys_are_asked_for_as_on_http() {
     let digest = SongHash::new(separation::hash(&b"key-one"[..]).expect("read"));
     let service = Service::without_workers(&["--auth", "key", "--keys", &format!("{digest} one")]);
     checks(&service, &["keys", "key-one", "health"]);
+}
+
+#[test]
+fn connections_are_as_many_as_the_settings_say() {
+    let service = Service::without_workers(&["--connections", "1"]);
+    let connect = || TcpStream::connect(("127.0.0.1", service.grpc_port())).expect("the system takes it");
+    let (mut first, mut second) = (connect(), connect());
+    // A server of HTTP/2 speaks first.
+    let mut word = [0; 9];
+    first.read_exact(&mut word).expect("it has the place");
+    second.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
+    assert_eq!(second.read(&mut word).expect_err("it has none").kind(), ErrorKind::WouldBlock);
+    drop(first);
+    second.set_read_timeout(Some(PATIENCE)).expect("set");
+    second.read_exact(&mut word).expect("now it has");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod call;
 mod convert;
 mod download;
+mod incoming;
 mod service;
 mod status;
 mod submit;
@@ -20,7 +21,6 @@ use proto::separation_server::SeparationServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -84,7 +84,7 @@ impl Grpc {
             .add_service(document().build_v1()?)
             .add_service(document().build_v1alpha()?)
             .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                incoming::incoming(listener, &self.app.config.limits),
                 stop.clone().cancelled_owned(),
             );
         let shutdown = self.app.config.shutdown;
