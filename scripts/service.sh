@@ -1,15 +1,16 @@
-# Shared by the campaigns that run the service as real processes: its servers, in a folder that goes away at the end.
-# Needs lib.sh, and the variables that servers.sh prints.
+# Shared by what runs the service as real processes: its servers, in a folder that goes away at the end, unless $folder
+# names one that stays. Needs lib.sh, and the variables that servers.sh prints.
 
 started=()
-folder=$(mktemp -d)
+stays=${folder:-}
+folder=${folder:-$(mktemp -d)}
 stop() {
     for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
     for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
     started=()
     rm -rf "${folder:?}"/*
 }
-trap 'stop; rmdir "$folder"' EXIT
+[ -n "$stays" ] || trap 'stop; rmdir "$folder"' EXIT
 
 # Prints the first of so many free ports in a row.
 free_ports() {
@@ -41,6 +42,7 @@ start_servers() {
         -s3.port.https=$((port + 8)) >"$folder/weed.log" 2>&1 &
     started+=($!)
     export MINIO_ACCESS_KEY=load MINIO_SECRET_KEY=load-secret MSAAS_ADDRESS=127.0.0.1 REDIS_URL=unix://$folder/valkey.sock
+    export MSAAS_GRPC_PORT=${MSAAS_GRPC_PORT:-0}
     export MSAAS_S3_ENDPOINT=http://127.0.0.1:$port
 }
 

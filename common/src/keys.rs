@@ -11,6 +11,8 @@
 //! | queue | `uses/<tenant>/<songhash>/<job>` | a job that needs a song |
 //! | queue | `expiry/<hour>/<job>` | when a job's results go, by hours since 1970 |
 //! | queue | `tenants/<tenant>/<inverted job>` | a tenant's jobs, the latest first |
+//! | queue | `music/<tenant>/<songhash>/<hold>` | a song that the editor keeps for later; `hold` is what `uses/` names beside jobs |
+//! | queue | `units/<tenant>/<songhash>/<job>/<number>` | what a worker did of a job in one go, with its figures |
 //! | queue | `gone/<tenant>/<songhash>` | a song whose results' time was over |
 //! | queue | `idempotency/<tenant>/<digest>.json` | the first answer to an idempotency key |
 //! | queue | `canceled/<job>`, `epoch/<n>` | cancellations and resets, durable before they are answered |
@@ -26,12 +28,16 @@
 //!
 //! Results have their job, plan and engine in the key: two engines that differ by a bit can then never share a song.
 
+mod music;
+
 use std::fmt;
 
 use uuid::Uuid;
 
 use crate::ids::{Epoch, JobId, JobKey, SongHash, StemName, Tenant};
 use crate::job::Make;
+
+pub use self::music::MUSIC;
 
 /// The two buckets; their real names are configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,7 +129,7 @@ impl ObjectKey {
             "jobs" => parts.next()?.strip_suffix(".json")?,
             "pending" | "untold" | "canceled" | "work" => parts.next()?,
             "expiry" => parts.nth(1)?,
-            "uses" | "results" | "kept" => parts.nth(2)?,
+            "uses" | "results" | "kept" | "music" | "units" => parts.nth(2)?,
             "tenants" => return self.as_job_of_tenant(),
             _ => return None,
         };
@@ -420,6 +426,8 @@ mod tests {
             ObjectKey::removed(&work, &bass),
             ObjectKey::manifest(&work),
             ObjectKey::kept_source(&tenant, &key, &job, &bass),
+            ObjectKey::music(&tenant, &song, &job),
+            ObjectKey::unit(&tenant, &song, &job, 7),
         ] {
             assert_eq!(of_job.job_id(), Some(job), "{of_job}");
         }

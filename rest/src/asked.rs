@@ -70,8 +70,13 @@ impl Asked {
 
     /// From a JSON body.
     pub(crate) fn from_json(json: AskedJson) -> Self {
-        let callback = json.callback.map(|callback| Callback { url: callback.url, data: None });
-        Self { options: json.options, callback, ..Self::default() }
+        Self::of(json.options, json.callback.map(|callback| callback.url))
+    }
+
+    /// Options as a whole, and who is told.
+    pub(crate) fn of(options: Options, callback: Option<String>) -> Self {
+        let callback = callback.map(|url| Callback { url, data: None });
+        Self { options, callback, ..Self::default() }
     }
 
     /// Takes one pair.

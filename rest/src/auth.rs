@@ -121,7 +121,14 @@ impl Keys {
 
 /// Lets a request in: within its rate, with a key where one is wanted.
 pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match admit(&app, &request) {
+    let path = request.uri().path();
+    let mode = match Dialect::of(path) {
+        _ if is_page(path) => AuthMode::None,
+        Dialect::Old | Dialect::Editor => app.config.auth.auth_old,
+        Dialect::Problem => app.config.auth.auth,
+    };
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    match admit(&app, mode, request.headers(), peer) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -130,20 +137,19 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     }
 }
 
-fn admit(app: &App, request: &Request) -> Result<Caller, Problem> {
-    let auth = &app.config.auth;
-    let path = request.uri().path();
-    let mode = match Dialect::of(path) {
-        _ if is_page(path) => AuthMode::None,
-        Dialect::Old => auth.auth_old,
-        Dialect::Problem => auth.auth,
-    };
-    let shown = shown(request.headers());
+/// Who asks with these headers from this address, where an interface has this mode.
+pub(crate) fn admit(
+    app: &App,
+    mode: AuthMode,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+) -> Result<Caller, Problem> {
+    let shown = shown(headers);
     let caller = shown.and_then(|key| app.keys.find(key));
     // By address before anything else, so that guessing keys is limited too.
     let subject = match (caller, shown) {
         (Some(_), Some(key)) => Subject::key(key),
-        _ => Subject::address(address(app, request)),
+        _ => Subject::address(address(app, headers, peer)),
     };
     app.rate.take(subject)?;
     match (caller, mode) {
@@ -162,11 +168,11 @@ fn shown(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The client's address: what the outermost trusted proxy saw, or the other end of the connection.
-fn address(app: &App, request: &Request) -> Option<IpAddr> {
+fn address(app: &App, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
     let proxies = app.config.limits.proxies;
-    let named = text(request.headers(), "x-forwarded-for").rsplit(',').nth(proxies.wrapping_sub(1));
+    let named = text(headers, "x-forwarded-for").rsplit(',').nth(proxies.wrapping_sub(1));
     let named = named.filter(|_| proxies > 0).and_then(|address| address.trim().parse().ok());
-    named.or_else(|| request.extensions().get::<Peer>().map(|peer| peer.0))
+    named.or(peer)
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

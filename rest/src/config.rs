@@ -1,6 +1,7 @@
 //! Settings: each one a flag, a variable, a default and a sentence.
 
 mod limits;
+mod others;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 
 pub use self::limits::LimitArgs;
+pub use self::others::{EditorArgs, GrpcArgs};
 use common::backends::duration;
 pub use common::backends::{KeepArgs, QueueArgs, StoreArgs};
 use common::telemetry::TelemetryArgs;
@@ -47,6 +49,12 @@ pub struct Config {
     /// Origins whose pages may call this interface from a browser; none by default, `*` for all.
     #[arg(long, env = "MSAAS_CORS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors: Vec<String>,
+    /// What the music editor's interface needs beside that.
+    #[command(flatten)]
+    pub editor: EditorArgs,
+    /// The same service by gRPC.
+    #[command(flatten)]
+    pub grpc: GrpcArgs,
     /// How long things are kept.
     #[command(flatten)]
     pub keep: KeepArgs,
@@ -67,10 +75,10 @@ pub enum AuthMode {
 /// Who may ask.
 #[derive(Debug, Clone, Args)]
 pub struct AuthArgs {
-    /// Whether `/v2` wants a key.
+    /// Whether `/v2` and gRPC want a key.
     #[arg(long, env = "MSAAS_AUTH", value_enum, default_value = "none")]
     pub auth: AuthMode,
-    /// Whether `/apiv1` wants a key.
+    /// Whether `/apiv1` and the editor's routes want a key.
     #[arg(long, env = "MSAAS_AUTH_OLD", value_enum, default_value = "none")]
     pub auth_old: AuthMode,
     /// File of keys: a line each of SHA-256 of the key in hexadecimal digits, tenant, and `operator` for those
@@ -130,7 +138,7 @@ mod tests {
     #[test]
     fn defaults_hold_without_any_setting() {
         let config = Config::try_parse_from(["rest"]).unwrap();
-        assert_eq!((config.port, config.admin_port), (5000, 8081));
+        assert_eq!((config.port, config.admin_port, config.grpc.grpc_port), (5000, 8081, 50051));
         assert_eq!(config.auth.auth, AuthMode::None);
         assert_eq!(config.limits.upload_bytes, 200 << 20);
     }

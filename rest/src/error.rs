@@ -1,7 +1,8 @@
 //! Every error answer of every interface: status, stable code and body are decided here and nowhere else.
 //!
 //! A handler returns a [`Problem`]; `render` turns it into the body of the interface that was asked: problem
-//! documents (RFC 9457) or, for the older contract, `{"error": "..."}`. Causes are logged, never sent.
+//! documents (RFC 9457), for the older contract `{"error": "..."}`, for the editor's a sentence alone. Causes are
+//! logged, never sent.
 
 use std::sync::Arc;
 
@@ -89,6 +90,7 @@ pub struct Problem {
     param: Option<&'static str>,
     retry_after_s: Option<u64>,
     content_range: Option<u64>,
+    allow: Option<&'static str>,
     cause: Option<String>,
 }
 
@@ -101,6 +103,7 @@ impl Problem {
             param: None,
             retry_after_s: None,
             content_range: None,
+            allow: None,
             cause: None,
         }
     }
@@ -144,6 +147,13 @@ impl Problem {
         self
     }
 
+    /// Methods that the address has, for an interface whose faults are those of the method.
+    #[must_use]
+    pub fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
     /// For the log only.
     #[must_use]
     pub fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
@@ -161,6 +171,19 @@ impl Problem {
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// When another try makes sense, in seconds.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.retry_after_s
+    }
+
+    /// Says in the log what is behind it.
+    pub(crate) fn log(&self, id: &RequestId) {
+        if let Some(cause) = &self.cause {
+            tracing::warn!(request.id = %id, code = self.code.as_str(), %cause, "a request failed");
+        }
     }
 }
 
@@ -212,18 +235,28 @@ pub(crate) enum Dialect {
     Problem,
     /// `{"error": "..."}`, every fault of the client's upload a 400.
     Old,
+    /// A sentence as JSON, every fault of what was sent a 405.
+    Editor,
 }
 
 impl Dialect {
     /// Of the interface at this path.
     pub(crate) fn of(path: &str) -> Self {
-        if path == "/" || path == "/apiv1" || path.starts_with("/apiv1/") { Self::Old } else { Self::Problem }
+        match path.split('/').nth(1).unwrap_or_default() {
+            "" if path.len() < 2 => Self::Old,
+            "apiv1" => Self::Old,
+            "music" | "job" | "jobs" | "reset" => Self::Editor,
+            _ => Self::Problem,
+        }
     }
 
     /// Status of the answer.
     pub(crate) fn status(self, code: Code) -> StatusCode {
         match (self, code) {
             (Self::Old, Code::NotAudio | Code::MediaType | Code::InvalidCallback) => StatusCode::BAD_REQUEST,
+            (Self::Editor, Code::InvalidRequest | Code::Empty | Code::NotAudio) => {
+                StatusCode::METHOD_NOT_ALLOWED
+            }
             _ => code.status(),
         }
     }
@@ -237,12 +270,11 @@ pub(crate) fn render(response: axum::response::Response, id: &RequestId, dialect
     }
     let problem = response.extensions().get::<Arc<Problem>>().cloned();
     let problem = problem.unwrap_or_else(|| Arc::new(Problem::plain(of_status(status))));
-    if let Some(cause) = &problem.cause {
-        tracing::warn!(request.id = %id, code = problem.code.as_str(), %cause, "a request failed");
-    }
+    problem.log(id);
     let status = dialect.status(problem.code);
     let mut answer = match dialect {
         Dialect::Old => Json(json!({ "error": problem.detail })).into_response(),
+        Dialect::Editor => Json(json!(problem.detail)).into_response(),
         Dialect::Problem => {
             let mut body = json!({
                 "type": "about:blank",
@@ -260,8 +292,14 @@ pub(crate) fn render(response: axum::response::Response, id: &RequestId, dialect
     };
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        headers.insert(header::ALLOW, allow.clone());
+    // What stood there already: methods that the address has, what pages of other origins may read.
+    for (name, value) in response.headers() {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    if let Some(allow) = problem.allow {
+        headers.entry(header::ALLOW).or_insert(HeaderValue::from_static(allow));
     }
     if let Some(seconds) = problem.retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

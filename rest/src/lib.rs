@@ -1,4 +1,4 @@
-//! The HTTP interface: takes songs in, queues jobs, serves results. It never decodes audio.
+//! The interface, by HTTP and gRPC: takes songs in, queues jobs, serves results. It never decodes audio.
 //!
 //! [`app`] is everything but the sockets, [`serve`] brings them; listener and stop signal are arguments.
 //!
@@ -27,8 +27,11 @@ pub mod config;
 mod digest;
 mod envelope;
 pub mod error;
+mod follow;
+mod grpc;
 mod idempotency;
 pub mod limits;
+mod links;
 pub mod models;
 pub mod openapi;
 mod pace;

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Keys;
 use crate::callback::{Callbacks, Guard, Secret, System};
 use crate::config::{AuthMode, Config};
+use crate::grpc::Grpc;
 use crate::{App, background};
 
-/// Serves until `stop`: the interface, health and figures on their own port, sweeps and notifications.
+/// Serves until `stop`: the interface, by HTTP and gRPC, health and figures on their own port, sweeps and notifications.
 ///
 /// # Errors
 /// Where a setting cannot be used or a port is taken.
@@ -28,12 +29,25 @@ pub async fn run(
     let (keys, callbacks) = (keys(&config)?, callbacks(&config)?);
     let listener = bind(config.address, config.port).await?;
     let admin_listener = bind(config.address, config.admin_port).await?;
+    let grpc_listener = match config.grpc.grpc_port {
+        0 => None,
+        port => Some(bind(config.address, port).await?),
+    };
     let app = App::new(ledger, config, keys, callbacks, stop.clone());
+    let grpc = grpc_listener.map(|listener| Ok::<_, anyhow::Error>((Grpc::new(app.clone())?, listener)));
+    let grpc = grpc.transpose()?;
     background::start(&app);
     let routes = admin::router(Arc::new(background::Ready(app.clone())), figures);
     tokio::spawn(admin::serve(admin_listener, routes, CancellationToken::new()));
     tracing::info!(address = %listener.local_addr()?, "serving");
-    crate::serve(listener, app, stop).await?;
+    let by_http = async { Ok(crate::serve(listener, app, stop.clone()).await?) };
+    let by_grpc = async {
+        match grpc {
+            Some((grpc, listener)) => grpc.serve(listener, stop.clone()).await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(by_http, by_grpc)?;
     tracing::info!("stopped");
     Ok(())
 }

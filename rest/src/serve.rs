@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use crate::config::LimitArgs;
 use crate::pace::Patience;
 use crate::request::Peer;
 use crate::routes;
@@ -93,7 +94,7 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(READ_AHEAD)
-        .serve_connection(TokioIo::new(Reader { stream, patience: Patience::new(limits) }), service);
+        .serve_connection(TokioIo::new(Reader::new(stream, limits)), service);
     async move {
         tokio::pin!(served);
         tokio::select! {
@@ -128,12 +129,20 @@ fn said(ended: Result<(), hyper::Error>) {
 }
 
 /// A connection whose other end has to take what is sent to it.
-struct Reader {
+pub(crate) struct Reader {
     stream: TcpStream,
     patience: Patience,
 }
 
 impl Reader {
+    pub(crate) fn new(stream: TcpStream, limits: &LimitArgs) -> Self {
+        Self { stream, patience: Patience::new(limits) }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Counts the time in which nothing could be written.
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::job::{Callback, Options, Record, Title, View};
-use common::ledger::{Accepted, Ledger, NewWork, Refused};
+use common::job::{Callback, Music, Options, Record, Title, View};
+use common::ledger::{Accepted, Ledger, NewMusic, NewWork, Refused};
 use common::queue::Room;
 use common::{JobId, ObjectKey, SongHash, Tenant};
 
@@ -68,6 +68,22 @@ pub(crate) async fn accept_upload(app: &App, received: Received, wish: &Wish) ->
     Err(app.admission.refused(app, refused).await)
 }
 
+/// Keeps an upload for later.
+pub(crate) async fn keep_upload(app: &App, received: Received, tenant: &Tenant) -> Result<Music, Problem> {
+    let Received { facts, bytes } = received;
+    let Facts { song, size_bytes, title, cost_ms } = facts;
+    let new = NewMusic { tenant: tenant.clone(), song, title, size_bytes, cost_ms };
+    for _ in 0..TRIES {
+        bytes.put(app.ledger.store(), &ObjectKey::song(tenant, &song)).await?;
+        if let Some(music) = app.ledger.keep_music(&new).await? {
+            bytes.remove().await.ok();
+            tracing::info!(song = %music.song, size_bytes, "kept a song for later");
+            return Ok(music);
+        }
+    }
+    Err(app.admission.refused(app, Refused::SongGone).await)
+}
+
 /// Makes a job of a song that is in the store, or finds the one that does the same work.
 pub(crate) async fn accept_song(app: &App, facts: &Facts, wish: &Wish) -> Result<Accepted, Problem> {
     let song = ObjectKey::song(&wish.tenant, &facts.song);
@@ -90,6 +106,12 @@ pub(crate) async fn facts_of(app: &App, tenant: &Tenant, song: &SongHash) -> Res
     let records = app.ledger.jobs_with_song(tenant, song).await?;
     let record = records.first().ok_or_else(|| Problem::not_found().param("song"))?;
     Ok(facts(record))
+}
+
+/// What is known of a song that is kept for later.
+pub(crate) fn facts_of_music(music: &Music) -> Facts {
+    let Music { song, size_bytes, cost_ms, .. } = *music;
+    Facts { song, size_bytes, title: music.title.clone(), cost_ms }
 }
 
 /// What a record says of its song.

@@ -90,7 +90,10 @@ impl WorkerArgs {
 }
 
 /// A number above 0 that has an end.
-fn positive(text: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// A sentence for anything else.
+pub fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if number.is_finite() && number > 0.0 {
         Ok(number)

@@ -10,6 +10,7 @@ use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Failure, Fence, Outcome, TaskKind, Token};
 use tokio_util::sync::CancellationToken;
 
+use crate::crash::Crash;
 use crate::engines::{EngineError, Engines};
 use crate::lease::{Ended, Lease};
 use crate::settings::Settings;
@@ -21,6 +22,7 @@ use crate::upkeep;
 pub struct Worker {
     tools: Arc<Tools>,
     claimant: Claimant,
+    crash: Crash,
 }
 
 /// Why a worker ends before it was asked to.
@@ -51,7 +53,14 @@ impl Worker {
             kinds: vec![TaskKind::Merge, TaskKind::Derive, TaskKind::Span, TaskKind::Plan],
         };
         let songs = Songs::default();
-        Self { tools: Arc::new(Tools { ledger, engines, songs, settings }), claimant }
+        let tools = Arc::new(Tools { ledger, engines, songs, settings });
+        Self { tools, claimant, crash: Crash::new(None) }
+    }
+
+    /// The same worker, but its process dies as by `kill -9` so long after its first task began.
+    #[must_use]
+    pub fn crashing_after(self, time: Option<Duration>) -> Self {
+        Self { crash: Crash::new(time), ..self }
     }
 
     /// Fetches and loads a network and runs it once, so that the first song finds it ready. Blocks.
@@ -122,6 +131,7 @@ impl Worker {
     async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) -> Result<(), WorkerError> {
         let task = claim.task;
         tracing::info!(job.id = %task.job, %task, attempt = claim.attempt, "took a task");
+        self.crash.task_begins();
         failpoint::reach("task.claimed");
         let lease = Lease::begin(Arc::clone(self.tools.ledger.queue()), claim, token);
         let (beat, hung_after) = (lease.beat().clone(), self.tools.settings.hung_after);

@@ -20,6 +20,7 @@ pub(crate) struct Lease {
     claim: Claim,
     token: Token,
     beat: Beat,
+    since: Instant,
     teller: JoinHandle<()>,
 }
 
@@ -113,7 +114,7 @@ impl Lease {
             last: std::sync::Mutex::new(Instant::now()),
         }));
         let teller = tokio::spawn(tell(Arc::clone(&queue), claim.clone(), token, beat.clone()));
-        Self { queue, claim, token, beat, teller }
+        Self { queue, claim, token, beat, since: Instant::now(), teller }
     }
 
     /// The claim.
@@ -124,6 +125,11 @@ impl Lease {
     /// The token of the claim.
     pub(crate) fn token(&self) -> Token {
         self.token
+    }
+
+    /// How long ago the task was claimed.
+    pub(crate) fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// For the working thread.

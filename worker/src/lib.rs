@@ -5,6 +5,7 @@
 
 mod config;
 mod consumer;
+mod crash;
 pub mod decoder;
 mod engines;
 mod foreign;
@@ -13,7 +14,7 @@ mod settings;
 mod task;
 mod upkeep;
 
-pub use config::WorkerArgs;
+pub use config::{WorkerArgs, positive};
 pub use consumer::{Worker, WorkerError};
 pub use engines::{EngineError, Engines, Loaded};
 pub use settings::Settings;

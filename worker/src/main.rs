@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -35,6 +36,9 @@ struct Config {
     admin_port: u16,
     #[command(flatten)]
     telemetry: TelemetryArgs,
+    /// Die as by `kill -9` so many seconds after the first task began: to see that it costs no song.
+    #[arg(long, env = "MSAAS_SIMULATE_CRASH_AFTER", value_name = "SECONDS", value_parser = worker::positive)]
+    simulate_crash_after: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -70,7 +74,8 @@ async fn run(config: Config) -> Result<()> {
 
     let ledger = process.ledger(&config.queue, &config.store, config.keep).await?;
     let Some(ledger) = ledger else { return Ok(()) };
-    let worker = Arc::new(config.worker.worker(ledger)?);
+    let crash = config.simulate_crash_after.map(Duration::from_secs_f64);
+    let worker = Arc::new(config.worker.worker(ledger)?.crashing_after(crash));
     let (engine, model) = (Arc::clone(&worker), config.worker.model.clone());
     tokio::task::spawn_blocking(move || engine.warm_up(&model)).await??;
     warm.0.store(true, Ordering::Release);

@@ -169,6 +169,8 @@ impl Ledger {
             self.unpublish(record, &results).await?;
         }
         self.store.delete_prefix(Bucket::Output, &record.work().prefix()).await?;
+        let units = ObjectKey::units_of_job(&record.tenant, &record.song, &record.id);
+        self.store.delete_prefix(Bucket::Queue, &units).await?;
         failpoint::reach("delete.midway");
         self.store.delete(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
         self.forget_kept(record).await?;

@@ -14,9 +14,11 @@ mod end;
 mod idempotency;
 mod kept;
 mod list;
+mod music;
 mod read;
 mod reset;
 mod sweep;
+mod units;
 mod walk;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use accept::{Accepted, NewWork, Refused};
 pub use idempotency::{Answer, IN_FLIGHT, Reserved};
 pub use kept::Kept;
 pub use list::Listed;
+pub use music::NewMusic;
 
 use crate::ids::Epoch;
 use crate::keys::ObjectKey;

@@ -155,6 +155,7 @@ impl Ledger {
         }
         self.sweep_resets().await?;
         self.sweep_kept().await?;
+        self.sweep_music().await?;
         swept.uploads = self.remove_old(Bucket::Queue, INCOMING, self.keep.uploads).await?;
         self.remove_old(Bucket::Queue, IDEMPOTENCY, self.keep.answers).await?;
         let gone = (self.keep.results * 4).max(std::time::Duration::from_hours(24));
@@ -203,12 +204,12 @@ impl Ledger {
     }
 }
 
-fn age(modified: SystemTime) -> std::time::Duration {
+pub(super) fn age(modified: SystemTime) -> std::time::Duration {
     SystemTime::now().duration_since(modified).unwrap_or_default()
 }
 
 /// A record that cannot be read, or is of a later release, must not keep the others from being looked at.
-fn passed_by(key: &ObjectKey, swept: Result<()>) -> Result<()> {
+pub(super) fn passed_by(key: &ObjectKey, swept: Result<()>) -> Result<()> {
     match swept {
         Err(LedgerError::Record { key: record, why }) => {
             tracing::error!(%key, %record, why, "a sweep passes by what it cannot read");

@@ -18,6 +18,8 @@ pub(crate) enum Network {
     Tiny,
     /// At 16 kHz, with segments of 10 s and one stem: an hour of audio in seconds.
     Long,
+    /// The same with all stems, at 4 kHz, with segments of 40 s.
+    Hour,
 }
 
 /// Writes the weights as a safetensors file.
@@ -41,15 +43,16 @@ pub(crate) fn write_weights(network: Network, path: &Path) {
             set("t_layers", 1);
             (1, 2)
         }
-        Network::Long => {
-            set("samplerate", 16_000);
+        Network::Long | Network::Hour => {
+            let (rate, segment_s) = if let Network::Long = network { (16_000, 10) } else { (4000, 40) };
+            set("samplerate", rate);
             set("nfft", 8192);
             set("kernel_size", 64);
             set("stride", 32);
             set("growth", 1);
             set("dconv_mode", 0);
             set("t_layers", 1);
-            (10, 1)
+            (segment_s, 1)
         }
     };
     if let Network::Long = network {

@@ -27,6 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 pub(crate) struct Service {
     place: Place,
     port: u16,
+    grpc_port: u16,
     args: Vec<String>,
     child: Option<Child>,
 }
@@ -50,11 +51,12 @@ impl Service {
     }
 
     fn start_in(place: Place, args: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its number").port();
+        let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let [port, grpc_port] =
+            listeners.each_ref().map(|listener| listener.local_addr().expect("its number").port());
         let args = args.iter().map(ToString::to_string).collect();
-        let mut service = Self { place, port, args, child: None };
-        drop(listener);
+        let mut service = Self { place, port, grpc_port, args, child: None };
+        drop(listeners);
         service.restart();
         service
     }
@@ -72,6 +74,7 @@ impl Service {
         self.kill();
         let mut command = self.place.msaas();
         command.args(["serve", "--address", "127.0.0.1", "--admin-port", "0", "--store-dir", "store"]);
+        command.args(["--grpc-port", &self.grpc_port.to_string()]);
         command.args(["--port", &self.port.to_string()]).args(&self.args);
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
@@ -91,6 +94,15 @@ impl Service {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) fn grpc_port(&self) -> u16 {
+        self.grpc_port
+    }
+
+    /// Number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it was started").id()
     }
 
     pub(crate) fn url(&self) -> String {

@@ -25,7 +25,7 @@ pub fn document() -> Value {
             "title": "Music separation",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Separates songs into stems. Errors are problem documents (RFC 9457) with a stable code; \
-                those of /apiv1 are {\"error\": \"...\"}.",
+                those of /apiv1 are {\"error\": \"...\"}, those of the editor's routes a sentence.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -77,6 +77,7 @@ fn responses(entry: &Entry) -> Value {
     let dialect = Dialect::of(entry.path);
     let (kind, schema) = match dialect {
         Dialect::Old => ("application/json", "OldError"),
+        Dialect::Editor => ("application/json", "Text"),
         Dialect::Problem => ("application/problem+json", "Problem"),
     };
     let (kind, content) = media(kind, schema);
@@ -85,7 +86,7 @@ fn responses(entry: &Entry) -> Value {
     };
     for (status, codes) in errors(entry, dialect) {
         let about = |code: &Code| match dialect {
-            Dialect::Old => code.title().to_owned(),
+            Dialect::Old | Dialect::Editor => code.title().to_owned(),
             Dialect::Problem => format!("`{}`: {}", code.as_str(), code.title()),
         };
         error(&status.to_string(), &codes.iter().map(about).collect::<Vec<_>>().join(" "));

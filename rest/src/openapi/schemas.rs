@@ -22,6 +22,42 @@ fn list(of: Value) -> Value {
 
 /// All of them.
 pub(super) fn schemas() -> Value {
+    let mut all = of_jobs();
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), of_the_editor()) {
+        all.extend(more);
+    }
+    all
+}
+
+/// Those of the editor's contract.
+fn of_the_editor() -> Value {
+    let (text, whole, number) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer", "minimum": 0 }),
+        json!({ "type": "number" }),
+    );
+    json!({
+        "Music": object(&["music_id", "name", "band", "tracks"], json!({
+            "music_id": whole, "name": text, "band": text,
+            "tracks": list(object(&["name", "track_id"], json!({ "name": text, "track_id": whole }))),
+        })),
+        "MusicList": list(reference("Music")),
+        "EditorTracks": { "description": "Numbers or names, in a list or below `instruments` or `tracks`." },
+        "EditorProgress": object(&["progress", "instruments", "final"], json!({
+            "progress": { "type": "integer", "minimum": 0, "maximum": 100 },
+            "instruments": list(object(&["name", "track"], json!({ "name": text, "track": text }))),
+            "final": text, "error": text,
+        })),
+        "EditorJobs": list(whole.clone()),
+        "EditorJob": object(&["job_id", "size", "time", "music_id", "track_id"], json!({
+            "job_id": whole, "size": whole, "time": number, "music_id": whole,
+            "track_id": { "oneOf": [whole, list(whole.clone())] },
+        })),
+    })
+}
+
+/// Those of the native interface and of the older contract.
+fn of_jobs() -> Value {
     let (text, whole, number) = (
         json!({ "type": "string" }),
         json!({ "type": "integer", "minimum": 0 }),

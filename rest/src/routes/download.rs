@@ -14,14 +14,14 @@ use crate::state::App;
 
 /// An object, and how it is shown.
 #[derive(Debug)]
-pub(super) struct File {
-    pub(super) key: ObjectKey,
-    pub(super) size_bytes: u64,
+pub(crate) struct File {
+    pub(crate) key: ObjectKey,
+    pub(crate) size_bytes: u64,
     /// Without quotes.
-    pub(super) etag: String,
-    pub(super) media_type: &'static str,
+    pub(crate) etag: String,
+    pub(crate) media_type: &'static str,
     /// Name of the download, of plain characters.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 /// How long a signed address works.

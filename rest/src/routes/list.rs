@@ -30,10 +30,10 @@ const LOOKED_AT: usize = 1000;
 
 /// A page of jobs.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
-    jobs: Vec<View>,
+pub(crate) struct Page {
+    pub(crate) jobs: Vec<View>,
     /// Of the next page, if there may be one.
-    next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// Where a page begins: behind this job, of the queue or of the store.
@@ -72,10 +72,22 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Json<Page>, Problem> {
     let state = query.get("state").filter(|state| !state.is_empty()).map(state).transpose()?;
-    let limit = query.number::<usize>("limit")?.unwrap_or(USUAL).clamp(1, MOST);
-    let cursor = query.get("cursor").filter(|cursor| !cursor.is_empty()).map(Cursor::parse).transpose()?;
-    let listing = Listing { app: &app, caller: &caller, state, limit };
-    let page = match (state, cursor) {
+    let (limit, cursor) = (query.number("limit")?, query.get("cursor").unwrap_or_default());
+    page(&app, &caller, state, limit, cursor).await.map(Json)
+}
+
+/// A page of a caller's jobs, whoever shows it; of the first one the cursor is empty.
+pub(crate) async fn page(
+    app: &App,
+    caller: &Caller,
+    state: Option<JobState>,
+    limit: Option<usize>,
+    cursor: &str,
+) -> Result<Page, Problem> {
+    let limit = limit.unwrap_or(USUAL).clamp(1, MOST);
+    let cursor = Some(cursor).filter(|cursor| !cursor.is_empty()).map(Cursor::parse).transpose()?;
+    let listing = Listing { app, caller, state, limit };
+    Ok(match (state, cursor) {
         (Some(JobState::Queued | JobState::Running), None) => listing.queue(None).await?,
         (Some(JobState::Queued | JobState::Running), Some(Cursor::Queue(job))) => {
             listing.queue(Some(job)).await?
@@ -86,8 +98,7 @@ pub(super) async fn list(
         }
         (_, None) => listing.store(None).await?,
         (_, Some(Cursor::Store(job))) => listing.store(Some(job)).await?,
-    };
-    Ok(Json(page))
+    })
 }
 
 fn state(text: &str) -> Result<JobState, Problem> {

@@ -5,14 +5,15 @@ mod cover;
 mod create;
 mod derived;
 mod download;
+mod editor;
 mod events;
 mod jobs;
-mod list;
+pub(crate) mod list;
 mod models;
 mod operations;
 mod page;
 mod peaks;
-mod stems;
+pub(crate) mod stems;
 mod table;
 mod uploads;
 mod web;
@@ -25,8 +26,9 @@ use axum::middleware::from_fn_with_state;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::gate;
+use crate::config::Config;
 use crate::envelope::envelope;
-use crate::error::{Code, Problem};
+use crate::error::{Code, Dialect, Problem};
 use crate::state::App;
 
 pub(crate) use self::table::{Answer, Entry, Param, entries};
@@ -43,13 +45,13 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::plain(Code::MethodNotAllowed))
         .layer(DefaultBodyLimit::disable())
-        .layer(cors(&app.config.cors))
+        .layer(cors(&app.config))
         .layer(from_fn_with_state(app.clone(), envelope))
         .with_state(app.clone())
 }
 
-/// Pages of the origins that are named may call; of no other.
-fn cors(origins: &[String]) -> CorsLayer {
+/// Pages of the origins that are named may call; of no other, except the editor's routes where its switch is on.
+fn cors(config: &Config) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([
@@ -73,12 +75,19 @@ fn cors(origins: &[String]) -> CorsLayer {
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("idempotent-replayed"),
         ]);
-    if origins.iter().any(|origin| origin == "*") {
+    if config.cors.iter().any(|origin| origin == "*") {
         return layer.allow_origin(AllowOrigin::any());
     }
-    let origins: Vec<HeaderValue> = origins
+    let origins: Vec<HeaderValue> = config
+        .cors
         .iter()
         .filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok())
         .collect();
-    layer.allow_origin(AllowOrigin::list(origins))
+    let (songs, reset) = (config.editor.editor_cors, config.editor.editor_cors_reset);
+    layer.allow_origin(AllowOrigin::predicate(move |origin, request| {
+        let path = request.uri.path();
+        let switched_on =
+            if path == "/reset" { reset } else { songs && Dialect::of(path) == Dialect::Editor };
+        switched_on || origins.contains(origin)
+    }))
 }

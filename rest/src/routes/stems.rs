@@ -18,7 +18,7 @@ use crate::service::find;
 use crate::state::App;
 
 /// A result as a file for clients.
-pub(super) fn file(record: &Record, result: &ResultFile) -> File {
+pub(crate) fn file(record: &Record, result: &ResultFile) -> File {
     File {
         key: Ledger::result_key(record, result),
         size_bytes: result.size_bytes,

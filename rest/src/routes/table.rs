@@ -4,7 +4,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::{
-    apiv1, cover, create, derived, events, jobs, list, models, operations, page, peaks, stems, uploads, web,
+    apiv1, cover, create, derived, editor, events, jobs, list, models, operations, page, peaks, stems, uploads, web,
 };
 use crate::error::Code;
 use crate::state::App;
@@ -45,7 +45,7 @@ pub(crate) struct Answer(
 );
 
 impl Entry {
-    fn new(
+    pub(super) fn new(
         method: Method,
         path: &'static str,
         handler: MethodRouter<App>,
@@ -55,34 +55,35 @@ impl Entry {
         Self { method, path, handler, id, summary, params: &[], body: &[], answers: &[], errors: &[] }
     }
 
-    fn params(self, params: &'static [Param]) -> Self {
+    pub(super) fn params(self, params: &'static [Param]) -> Self {
         Self { params, ..self }
     }
 
-    fn body(self, body: &'static [(&'static str, &'static str)]) -> Self {
+    pub(super) fn body(self, body: &'static [(&'static str, &'static str)]) -> Self {
         Self { body, ..self }
     }
 
-    fn answers(self, answers: &'static [Answer]) -> Self {
+    pub(super) fn answers(self, answers: &'static [Answer]) -> Self {
         Self { answers, ..self }
     }
 
-    fn errors(self, errors: &'static [Code]) -> Self {
+    pub(super) fn errors(self, errors: &'static [Code]) -> Self {
         Self { errors, ..self }
     }
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const PREFER: Param = Param::Header("Prefer", "`wait=N`: wait up to N seconds, at most 60, for the end.");
 const JOB: Option<(&str, &str)> = Some((JSON, "Job"));
 const ANY: Option<(&str, &str)> = Some((JSON, "Any"));
 const FILE: Option<(&str, &str)> = Some(("audio/*", "File"));
-const PART: Answer = Answer(206, "A part of it.", FILE);
-const SAME: Answer = Answer(304, "It is as it was.", None);
+pub(super) const PART: Answer = Answer(206, "A part of it.", FILE);
+pub(super) const SAME: Answer = Answer(304, "It is as it was.", None);
 
 /// All routes.
 pub(crate) fn entries() -> Vec<Entry> {
-    [jobs_entries(), files_entries(), other_entries(), older_entries()].into_iter().flatten().collect()
+    let all = [jobs_entries(), files_entries(), other_entries(), older_entries(), editor::entries()];
+    all.into_iter().flatten().collect()
 }
 
 fn jobs_entries() -> Vec<Entry> {

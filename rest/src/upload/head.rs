@@ -1,5 +1,5 @@
-//! The part of an upload that says what it is: its beginning, and the beginning of its audio where a large tag
-//! stands in front of it.
+//! The parts of an upload that say what it is: its beginning, the beginning of its audio where a large tag stands in
+//! front of it, and its end, where some have their tags.
 
 use super::sparse::Sparse;
 use crate::error::{Code, Problem};
@@ -9,6 +9,9 @@ const BEGINNING_BYTES: usize = 1 << 20;
 
 /// Bytes of the audio that are kept where it begins later.
 const AUDIO_BYTES: usize = 1 << 17;
+
+/// Bytes of the end that are kept.
+const END_BYTES: usize = 1 << 16;
 
 /// Tags that may be stacked in front of the audio, as the room `tags` has it.
 const MAX_STACKED: usize = 4;
@@ -25,6 +28,8 @@ pub(crate) struct Head {
     next: u64,
     first: Vec<u8>,
     tags: Vec<(u64, Vec<u8>)>,
+    /// At most twice as long as it has to be.
+    end: Vec<u8>,
     audio_known: bool,
     looked: bool,
 }
@@ -34,6 +39,10 @@ impl Head {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         let room = BEGINNING_BYTES - self.beginning.len();
         gather(&mut self.beginning, &bytes[..room.min(bytes.len())], BEGINNING_BYTES);
+        self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(END_BYTES)..]);
+        if self.end.len() > 2 * END_BYTES {
+            self.end.drain(..self.end.len() - END_BYTES);
+        }
         let mut from = self.len;
         let mut rest = bytes;
         self.len += bytes.len() as u64;
@@ -73,11 +82,11 @@ impl Head {
     }
 
     /// Whether this can become a song, before its end is there.
-    pub(crate) fn look(self) -> Result<Self, Problem> {
-        let len = self.len;
+    pub(crate) fn look(mut self) -> Result<Self, Problem> {
+        let (len, end) = (self.len, std::mem::take(&mut self.end));
         let mut file = self.into_file(SUPPOSED_LEN);
         tags::sniff(&mut file).map_err(not_audio)?;
-        Ok(Self::from_file(file, len))
+        Ok(Self { end, ..Self::from_file(file, len) })
     }
 
     /// The upload as far as it is known, with its end.
@@ -89,6 +98,7 @@ impl Head {
     fn into_file(self, len: u64) -> Sparse {
         let mut parts = vec![(0, self.beginning), (self.next, self.first)];
         parts.extend(self.tags);
+        parts.push((len.saturating_sub(self.end.len() as u64), self.end));
         Sparse { len, parts, at: 0 }
     }
 
@@ -97,7 +107,8 @@ impl Head {
         let mut parts = file.parts.into_iter();
         let (_, beginning) = parts.next().unwrap_or_default();
         let (next, first) = parts.next().unwrap_or_default();
-        Self { len, beginning, next, first, tags: parts.collect(), audio_known: true, looked: true }
+        let tags = parts.filter(|(_, bytes)| !bytes.is_empty()).collect();
+        Self { len, beginning, next, first, tags, end: Vec::new(), audio_known: true, looked: true }
     }
 }
 
@@ -155,6 +166,17 @@ mod tests {
                     "{sizes:?} {cut}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_tag_at_the_end_is_read_however_the_song_is_cut() {
+        let mut tag = [b"TAG".as_slice(), b"Under Water"].concat();
+        tag.resize(128, 0);
+        let song = [mp3(5000), tag].concat();
+        for cut in [7919, 65_536, 1 << 20, song.len()] {
+            let title = tags::read(&mut head(&song, cut).file()).title;
+            assert_eq!(title.as_deref(), Some("Under Water"), "{cut}");
         }
     }
 

@@ -16,15 +16,20 @@ async fn every_operation_of_the_document_is_served_and_declares_its_answers() {
                 .replace("{id}", "0-00000000000070008000000000000000")
                 .replace("{song}", &"ab".repeat(32))
                 .replace("{track}", "bass")
+                .replace("{music}", "7")
+                .replace("{unit}", "7")
+                .replace("{job}", "0-00000000000070008000000000000000")
                 .replace("{stem}", "bass")
                 .replace("{file}", "app.js")
                 .replace("{upload}", &"a".repeat(32));
             let method: Method = method.to_uppercase().parse().unwrap();
             let answer = server.call(method.clone(), &url, &[], Body::empty()).await;
             let status = answer.status.as_u16();
-            assert!(status != 405 && status < 500, "{method} {path}: {status}");
             let kind = answer.header("content-type").split(';').next().unwrap().to_owned();
             let declared = &operation["responses"];
+            // A 405 that is not declared is the router's.
+            let routed = status != 405 || declared.get("405").is_some();
+            assert!(routed && status < 500, "{method} {path}: {status}");
             let response = declared.get(status.to_string()).unwrap_or(&declared["default"]);
             let family = format!("{}/*", kind.split('/').next().unwrap());
             let named = |kind: &str| response["content"].get(kind).is_some();

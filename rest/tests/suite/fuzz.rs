@@ -27,6 +27,8 @@ pub(super) struct Known {
     pub(super) dead: String,
     pub(super) upload: String,
     pub(super) song: String,
+    pub(super) music: String,
+    pub(super) unit: String,
     pub(super) etag: String,
 }
 
@@ -44,11 +46,15 @@ async fn prepare(server: &Server, number: usize) -> Known {
     let done = submit("done").await;
     // The older contract shows MP3 results only.
     server.submit("", song("done")).await.is(202);
+    let music =
+        server.call(Method::POST, "/music", &[], song("done")).await.is(200).json()["music_id"].to_string();
+    server.call(Method::POST, &format!("/music/{music}"), &[], "[1, 2]").await.is(200);
     server.work().await;
+    let unit = server.get("/job").await.is(200).json()[0].to_string();
     let waiting = submit("waiting").await;
     let upload = server.post("/v2/uploads").await.is(201).json()["id"].as_str().unwrap().to_owned();
     let etag = server.get(&format!("/v2/jobs/{done}/stems/bass")).await.is(200).header("etag").to_owned();
-    Known { done, waiting, dead, upload, song: hex(&song("done")), etag }
+    Known { done, waiting, dead, upload, song: hex(&song("done")), music, unit, etag }
 }
 
 /// What came of a call, read as far as it ends.
@@ -93,6 +99,9 @@ fn error_fault(call: &Call<'_>, answer: &Answer, codes: &BTreeSet<&str>) -> Opti
     }
     let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else { return Some("no JSON".to_owned()) };
     let text = |name: &str| body[name].as_str().unwrap_or_default();
+    if call.is_editors() {
+        return body.as_str().is_none_or(str::is_empty).then(|| "no sentence".to_owned());
+    }
     if call.is_older() {
         let alone = body.as_object().is_some_and(|members| members.len() == 1);
         return (!alone || text("error").is_empty()).then(|| "no {\"error\": ...}".to_owned());

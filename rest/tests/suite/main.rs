@@ -6,6 +6,7 @@ mod apiv1;
 mod auth;
 mod callbacks;
 mod document;
+mod editor;
 mod events;
 mod examples;
 mod files;

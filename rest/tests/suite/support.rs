@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use common::StemName;
-use common::job::{Commit, Ending, Format, Make, Record, ResultFile};
+use common::job::{Commit, Ending, Format, Make, Record, ResultFile, Unit};
 use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Outcome, Queue, TaskKind, Token};
 use common::storage::{Store, Write};
@@ -236,6 +236,8 @@ impl Server {
                 self.queue.progress(claim.task, token, n as u32 + 1, names.len() as u32).await.unwrap();
                 self.queue.stem_ready(claim.task, token, name).await.unwrap();
             }
+            let stored = results.iter().map(|result| result.size_bytes).sum();
+            self.app.ledger.note(&record, &Unit::new(claim.task, stored, 7)).await.unwrap();
             self.app.ledger.finish(&record, Ending::Succeeded { results }).await.unwrap();
             self.queue.complete(claim.task, token, &Outcome::Done).await.unwrap();
             songs += 1;

@@ -12,7 +12,7 @@ mod span;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use common::job::{Ending, Record};
+use common::job::{Ending, Record, Unit};
 use common::ledger::Ledger;
 use common::queue::{Claim, Outcome, TaskKind};
 use common::telemetry::{describe, waited};
@@ -67,6 +67,14 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome
         }
     };
     work.instrument(traced(claim, &record)).await
+}
+
+/// Writes down what a task has stored. The figures are worth less than the work: it goes on without them.
+async fn note(tools: &Tools, lease: &Lease, record: &Record, size_bytes: u64) {
+    let unit = Unit::new(lease.claim().task, size_bytes, lease.age().as_millis() as u64);
+    if let Err(error) = tools.ledger.note(record, &unit).await {
+        tracing::warn!(job.id = %record.id, %error, "what was done is not written down");
+    }
 }
 
 /// The span of a task, as a part of what began with the request for its job.

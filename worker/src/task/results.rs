@@ -16,7 +16,7 @@ use separation::Sealed;
 use sha2::{Digest, Sha256};
 
 use super::files::{PIECE_BYTES, pieces};
-use super::{Failed, Tools, blocking};
+use super::{Failed, Tools, blocking, note};
 use crate::lease::{Ended, Lease, ended_by};
 
 /// Where results come from.
@@ -49,6 +49,8 @@ pub(crate) async fn publish(
     if let Some(ended) = lease.check().await? {
         return Err(Failed::Ended(ended));
     }
+    // Before the end, so that whoever hears of it finds the figures.
+    note(tools, lease, record, results.iter().map(|result| result.size_bytes).sum()).await;
     let manifest = tools.ledger.finish(record, Ending::Succeeded { results }).await?;
     match manifest.ending.state() {
         State::Succeeded => {

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 
 use super::files::{pieces, temporary};
 use super::plan::{LAYOUT, Layout, engine, order};
-use super::{Failed, Tools, blocking};
+use super::{Failed, Tools, blocking, note};
 use crate::lease::Lease;
 
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
@@ -53,6 +53,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     if let Some(ended) = lease.check().await? {
         return Err(Failed::Ended(ended));
     }
+    let size_bytes = file.metadata()?.len();
     let key = ObjectKey::span(&record.id, claim.task.plan, claim.task.index);
     let beat = lease.beat().clone();
     // Each piece that goes out renews the lease.
@@ -60,6 +61,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     // One that is there was computed by an engine of the same fingerprint: the same bytes.
     tools.ledger.store().put_stream(&key, body, Write::Once).await?;
     failpoint::reach("span.stored");
+    note(tools, lease, record, size_bytes).await;
     Ok(Outcome::Done)
 }
 

@@ -32,6 +32,7 @@ pub(super) fn body(id: &str, kinds: &[String], known: &Known, dice: &mut Dice) -
     let older = kinds.len() == 1;
     let (sent, mut body) = match if dice.percent(5) { dice.pick(KINDS) } else { kind } {
         "multipart/form-data" => form(known, dice),
+        "application/json" if id == "editorProcess" => (kind.to_owned(), tracks(dice).into_bytes()),
         "application/json" if id == "createUpload" => (kind.to_owned(), announced(dice).into_bytes()),
         "application/json" if older => (kind.to_owned(), separate(dice).to_string().into_bytes()),
         "application/json" => (kind.to_owned(), sent_before(known, dice).to_string().into_bytes()),
@@ -49,6 +50,20 @@ pub(super) fn body(id: &str, kinds: &[String], known: &Known, dice: &mut Dice) -
 fn announced(dice: &mut Dice) -> String {
     let size = dice.pick(&["null", "70000", "104857600", "9007199254740993", "-1", "\"1\"", "1e3"]);
     if dice.percent(30) { String::new() } else { format!("{{\"size_bytes\": {size}}}") }
+}
+
+fn tracks(dice: &mut Dice) -> String {
+    let all = [
+        "[1, 2]",
+        "[4]",
+        "[\"vocals\"]",
+        "{\"instruments\": [\"bass\"]}",
+        "{\"tracks\": [1]}",
+        "[7]",
+        "[]",
+        "{}",
+    ];
+    dice.pick(&all).to_owned()
 }
 
 fn alter(body: &mut [u8], dice: &mut Dice) {

@@ -121,6 +121,12 @@ impl<'a> Call<'a> {
         request.body(self.body.clone().into()).unwrap()
     }
 
+    /// Whether errors are those of the editor's contract.
+    pub(super) fn is_editors(&self) -> bool {
+        let first = self.uri.path().split('/').nth(1).unwrap_or_default();
+        ["music", "job", "jobs", "reset"].contains(&first)
+    }
+
     /// Whether errors are those of the older contract.
     pub(super) fn is_older(&self) -> bool {
         let path = self.uri.path();
@@ -188,6 +194,9 @@ pub(super) fn value(name: &str, known: &Known, dice: &mut Dice) -> String {
             "0-00000000000070008000000000000000",
         ]),
         "upload" => &known.upload,
+        "music" => &known.music,
+        "unit" => &known.unit,
+        "job" => &known.done,
         "song" => &known.song,
         "stem" | "track" => {
             dice.pick(&["bass", "vocals", "drums.wav", "base", "other.mp3", "no_vocals", "guitar"])

@@ -170,6 +170,12 @@ pub(crate) async fn nothing_is_left_over(book: &Book, site: &Site, ledger: &Ledg
             }
         }
     }
+    for path in paths(store, Bucket::Queue, "units/").await {
+        let job = common::ObjectKey::listed(Bucket::Queue, path.clone()).job_id();
+        if job.is_none_or(|job| !left.contains(&job.to_string())) {
+            book.violation(format!("left of a job that is gone: {path}"));
+        }
+    }
 }
 
 /// Paths of all that a job may have in the output bucket.

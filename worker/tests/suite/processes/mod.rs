@@ -167,6 +167,11 @@ impl Site {
 
     /// Starts a worker; ready a moment later.
     pub(crate) fn worker(&self, name: &str, failpoint: &str) -> Program {
+        self.worker_with(name, failpoint, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn worker_with(&self, name: &str, failpoint: &str, further: &[&str]) -> Program {
         let mut arguments = self.arguments();
         arguments.extend([
             format!("--model={MODEL}"),
@@ -177,6 +182,7 @@ impl Site {
             "--sweep-every=5".to_owned(),
             "--offline".to_owned(),
         ]);
+        arguments.extend(further.iter().map(ToString::to_string));
         Program::start(Path::new(env!("CARGO_BIN_EXE_worker")), &arguments, failpoint, &self.log(name))
     }
 
@@ -187,6 +193,7 @@ impl Site {
             format!("--port={}", self.http.port()),
             format!("--callback-allow=127.0.0.1:{hooks_port}"),
             "--rate=0".to_owned(),
+            "--grpc-port=0".to_owned(),
         ]);
         // Beside the worker: all programs of the workspace are built into one folder.
         let program = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name("rest");
