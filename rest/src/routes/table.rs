@@ -4,7 +4,8 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::{
-    apiv1, cover, create, derived, editor, events, jobs, list, models, operations, page, peaks, stems, uploads, web,
+    apiv1, cover, create, derived, editor, events, jobs, list, models, operations, page, peaks, stems,
+    uploads, web,
 };
 use crate::error::Code;
 use crate::state::App;
