@@ -18,10 +18,16 @@ fn an_hour_needs_no_more_memory_than_four_minutes() {
         let song = place.path(format!("{seconds}.mp3"));
         let seconds = seconds.to_string();
         ffmpeg(["-stream_loop", "-1", "-i", text(&minute), "-t", &seconds, "-c", "copy", text(&song)]);
-        peak_kib(&place, &song)
+        song
     });
-    println!("peak of 4 minutes: {short} KiB, of 59:04: {long} KiB");
-    assert!(long as f64 <= 1.05 * short as f64, "{long} KiB instead of {short} KiB");
+    // The allocator gives and takes some percent, by the order in which threads come to it; what grows with the song
+    // does so every time.
+    let fits = || {
+        let (short, long) = (peak_kib(&place, &short), peak_kib(&place, &long));
+        println!("peak of 4 minutes: {short} KiB, of 59:04: {long} KiB");
+        long as f64 <= 1.05 * short as f64
+    };
+    assert!((0..3).any(|_| fits()), "an hour takes more than 5 % more, three times");
 }
 
 /// Peak resident memory of a separation.
