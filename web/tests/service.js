@@ -28,8 +28,8 @@ export async function start(settings = [], network = SMALL) {
   const folder = await mkdtemp(join(tmpdir(), 'msaas-page-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const args = ['serve', '--address', '127.0.0.1', '--port', port, '--admin-port', 0, '--store-dir', join(folder, 'store'),
-    '--temp-dir', folder, ...network, ...settings];
+  const args = ['serve', '--address', '127.0.0.1', '--port', port, '--admin-port', 0, '--grpc-port', 0,
+    '--store-dir', join(folder, 'store'), '--temp-dir', folder, ...network, ...settings];
   const run = async () => {
     const child = spawn(MSAAS, args.map(String), { stdio: ['ignore', 'inherit', 'ignore'] });
     child.ended = new Promise((end) => child.once('exit', end));
