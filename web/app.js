@@ -3,11 +3,12 @@
 import { Problem, limits, read } from './api.js';
 import { Card } from './card.js';
 import { Choice } from './choice.js';
-import { announce, retell, say } from './dom.js';
+import { announce, say } from './dom.js';
 import { all } from './history.js';
+import { languages, offer } from './language.js';
 import { Mixer } from './mixer.js';
 import { Song } from './song.js';
-import { choose, current, megabytes } from './words.js';
+import { megabytes } from './words.js';
 
 const place = (id) => document.getElementById(id);
 const cards = new Map();
@@ -89,20 +90,9 @@ function listen() {
     drop.classList.remove('over');
     take([...dataTransfer.files]);
   });
-  for (const button of document.querySelectorAll('[data-language]')) {
-    button.addEventListener('click', () => {
-      choose(button.dataset.language);
-      languages();
-      for (const card of cards.values()) card.show();
-    });
-  }
-}
-
-function languages() {
-  retell();
-  for (const button of document.querySelectorAll('[data-language]')) {
-    button.setAttribute('aria-pressed', String(button.dataset.language === current()));
-  }
+  offer(() => {
+    for (const card of cards.values()) card.show();
+  });
 }
 
 async function start() {

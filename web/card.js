@@ -3,7 +3,7 @@
 import { call } from './api.js';
 import { announce, el, label, say } from './dom.js';
 import { saving } from './save.js';
-import { clock, day, number, stem as named, t } from './words.js';
+import { day, number, pace, stem as named, t } from './words.js';
 
 /** Steps of progress in percent that are told to who hears the page. */
 const STEP = 25;
@@ -144,12 +144,4 @@ export class Card {
       // Most songs have none.
     }
   }
-}
-
-function pace({ segments_done: done, segments_total: total, speed, eta_s: left }) {
-  const words = [];
-  if (total > 0) words.push(t('segments', { done: number(done), total: number(total) }));
-  if (speed !== null) words.push(t('speed', { speed: number(speed, 1) }));
-  if (left !== null) words.push(t('left', { time: clock(Math.ceil(left)) }));
-  return words.join(' · ');
 }

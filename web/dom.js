@@ -44,7 +44,6 @@ function tell(element, kind) {
 /** Has the whole page say everything again. */
 export function retell() {
   document.documentElement.lang = current();
-  document.title = t('title');
   for (const element of document.querySelectorAll('[data-word]')) tell(element, 'word');
   for (const element of document.querySelectorAll('[data-label]')) tell(element, 'label');
 }

@@ -5,17 +5,17 @@ let asking = null;
 
 export const key = () => localStorage.getItem(KEPT);
 
-/** Asks for another key than `shown`, once, however many requests were refused. Gives whether there is one. */
-export async function ask(shown) {
+/** Asks for another key than `shown`, once, however many requests were refused. `wrong`: that one is not known. Gives whether there is one. */
+export async function ask(shown, wrong = shown !== null) {
   if (key() !== shown) return true;
-  asking ??= answer(shown).finally(() => { asking = null; });
+  asking ??= answer(wrong).finally(() => { asking = null; });
   return asking;
 }
 
-async function answer(shown) {
+async function answer(wrong) {
   const dialog = document.getElementById('ask');
   const input = document.getElementById('ask-key');
-  document.getElementById('ask-wrong').hidden = shown === null;
+  document.getElementById('ask-wrong').hidden = !wrong;
   input.value = '';
   dialog.returnValue = '';
   dialog.showModal();

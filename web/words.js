@@ -46,6 +46,19 @@ const ENGLISH = {
   'streamed': 'This song is too long for the memory of this device: its stems are streamed and may be a few hundredths of a second apart while you listen. Downloads are exact.',
   'keys': 'Keys', 'keys.list': 'In the mixer: space plays and pauses; ← and → go 5 seconds, with Shift 1; Home goes to the start; 1 to 9 mute a stem, with Shift solo; [ and ] loop from and to here; \\ ends the loop.',
 
+  'ops.title': 'For operators', 'ops.link': 'For operators', 'ops.songs': 'The page for musicians', 'ops.now': 'Now',
+  'ops.jobs': 'Jobs that have not ended', 'ops.ready': 'Tasks that wait', 'ops.active': 'Tasks in work',
+  'ops.delayed': 'Tasks that wait for another try', 'ops.cost': 'Audio of these jobs (minutes)', 'ops.dead': 'Given up',
+  'ops.list': 'Jobs', 'ops.list.note': 'Of the tenant whose key this is: what runs, what waits, then the latest that have ended.',
+  'ops.list.none': 'No jobs.', 'ops.dead.none': 'Nothing was given up.', 'ops.waits': 'waits for {time}',
+  'ops.runs': 'runs for {time}', 'ops.took': 'took {time}', 'ops.at': 'Given up: {time}', 'ops.redrive': 'Do it again',
+  'ops.bury': 'Take off the list', 'ops.redriven': 'Done again as a new job: {song}', 'ops.buried': 'Off the list: {song}',
+  'ops.canceled': 'Canceled: {song}', 'ops.deleted': 'Deleted: {song}',
+  'ops.reset': 'Reset', 'ops.reset.note': 'All jobs stop, and all songs and results of all tenants are removed. It cannot be undone.',
+  'ops.reset.open': 'Reset the service', 'ops.reset.type': 'Type the word “reset”', 'ops.reset.do': 'Remove everything',
+  'ops.reset.done': 'The service was reset.', 'ops.forbidden': 'This key has no right to operate the service.',
+  'ops.other': 'Use another key',
+
   'error.offline': 'The server cannot be reached. Check your connection and try again.',
   'error.not_audio': 'This is no audio file that can be used. MP3, WAV, FLAC, Ogg Vorbis, AAC and AIFF are taken.',
   'error.empty': 'The file is empty.', 'error.too_large': 'The file is too large: {size} at most.',
@@ -112,6 +125,19 @@ const PORTUGUESE = {
   'streamed': 'Esta música é longa demais para a memória deste aparelho: as faixas vêm aos poucos e podem ficar alguns centésimos de segundo separadas enquanto você ouve. Os arquivos são exatos.',
   'keys': 'Teclas', 'keys.list': 'Na mesa: espaço toca e pausa; ← e → andam 5 segundos, com Shift 1; Home vai ao início; 1 a 9 silenciam uma faixa, com Shift solo; [ e ] repetem daqui e até aqui; \\ termina a repetição.',
 
+  'ops.title': 'Para operadores', 'ops.link': 'Para operadores', 'ops.songs': 'A página para músicos', 'ops.now': 'Agora',
+  'ops.jobs': 'Trabalhos não terminados', 'ops.ready': 'Tarefas que esperam', 'ops.active': 'Tarefas em andamento',
+  'ops.delayed': 'Tarefas que esperam outra tentativa', 'ops.cost': 'Áudio desses trabalhos (minutos)', 'ops.dead': 'Desistências',
+  'ops.list': 'Trabalhos', 'ops.list.note': 'Do inquilino a quem pertence a chave: o que anda, o que espera e os últimos que terminaram.',
+  'ops.list.none': 'Nenhum trabalho.', 'ops.dead.none': 'Não se desistiu de nada.', 'ops.waits': 'espera há {time}',
+  'ops.runs': 'anda há {time}', 'ops.took': 'levou {time}', 'ops.at': 'Desistência: {time}', 'ops.redrive': 'Fazer de novo',
+  'ops.bury': 'Tirar da lista', 'ops.redriven': 'Feito de novo como outro trabalho: {song}', 'ops.buried': 'Fora da lista: {song}',
+  'ops.canceled': 'Cancelado: {song}', 'ops.deleted': 'Apagado: {song}',
+  'ops.reset': 'Recomeço', 'ops.reset.note': 'Todos os trabalhos param, e todas as músicas e resultados de todos os inquilinos são apagados. Não há volta.',
+  'ops.reset.open': 'Recomeçar o serviço', 'ops.reset.type': 'Escreva a palavra “reset”', 'ops.reset.do': 'Apagar tudo',
+  'ops.reset.done': 'O serviço recomeçou.', 'ops.forbidden': 'Esta chave não tem direito de operar o serviço.',
+  'ops.other': 'Usar outra chave',
+
   'error.offline': 'O servidor não responde. Verifique a conexão e tente de novo.',
   'error.not_audio': 'Este não é um arquivo de áudio que possa ser usado. Aceitam-se MP3, WAV, FLAC, Ogg Vorbis, AAC e AIFF.',
   'error.empty': 'O arquivo está vazio.', 'error.too_large': 'O arquivo é grande demais: no máximo {size}.',
@@ -161,6 +187,8 @@ export const megabytes = (bytes) => `${number(bytes / 2 ** 20)} MiB`;
 
 export const day = (date) => date.toLocaleDateString(language, { dateStyle: 'long' });
 
+export const moment = (date) => date.toLocaleString(language, { dateStyle: 'medium', timeStyle: 'medium' });
+
 /** Minutes and seconds. */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
@@ -171,4 +199,13 @@ export function clock(seconds) {
 export function stem(name) {
   if (name.startsWith('no_')) return t('stem.without', { stem: stem(name.slice(3)).toLowerCase() });
   return known(`stem.${name}`) ? t(`stem.${name}`) : name;
+}
+
+/** How far a job is, and how fast. */
+export function pace({ segments_done: done, segments_total: total, speed, eta_s: left }) {
+  const words = [];
+  if (total > 0) words.push(t('segments', { done: number(done), total: number(total) }));
+  if (speed !== null) words.push(t('speed', { speed: number(speed, 1) }));
+  if (left !== null) words.push(t('left', { time: clock(Math.ceil(left)) }));
+  return words.join(' · ');
 }

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { test } from 'node:test';
 
+import { PHONE, findings } from './axe.js';
 import { Bench, known } from './bench.js';
 import { card, choose, reaches, ready, saved, send } from './browser.js';
 import { song } from './sound.js';
@@ -13,17 +13,6 @@ import { song } from './sound.js';
 const key = 'a key of the band';
 const digest = createHash('sha256').update(key).digest('hex');
 const [bench, closed] = [new Bench(), new Bench('--auth', 'key', '--auth-old', 'key', '--keys', `${digest} band`)];
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-
-/** What an automated check finds. */
-async function findings(page) {
-  await page.evaluate(AXE);
-  const { violations, passes } = await page.evaluate((rules) => window.axe.run({ runOnly: rules }), RULES);
-  assert.ok(passes.length > 15, `${passes.length} rules were applied`);
-  return violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('; ')}`);
-}
 
 /** Sends a short song and waits for its mixer. */
 async function mixer(page, name, seconds = 4) {

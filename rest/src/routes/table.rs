@@ -312,6 +312,14 @@ fn other_entries() -> Vec<Entry> {
             .answers(&[Answer(200, "The page.", Some(("text/html", "Text")))]),
         Entry::new(Method::GET, "/", get(web::home), "getHome", "The page for people.")
             .answers(&[Answer(200, "The page.", Some(("text/html", "Text"))), SAME]),
+        Entry::new(
+            Method::GET,
+            "/operators",
+            get(web::operators),
+            "getOperators",
+            "The page for who runs the service.",
+        )
+        .answers(&[Answer(200, "The page.", Some(("text/html", "Text"))), SAME]),
         Entry::new(Method::GET, "/web/{file}", get(web::file), "getPageFile", "What the page consists of.")
             .answers(&[Answer(200, "The file.", Some(("text/*", "Text"))), SAME])
             .errors(&[Code::NotFound]),

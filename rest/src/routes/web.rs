@@ -1,4 +1,4 @@
-//! The page for people: the files of the room `web`, which are part of this program.
+//! The pages for people: the files of the room `web`, which are part of this program.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -35,7 +35,8 @@ macro_rules! files {
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     let files = files! {
         "api.js" "app.js" "buffers.js" "card.js" "choice.js" "dom.js" "graph.js" "history.js" "index.html" "key.js"
-        "mixer.js" "player.js" "save.js" "section.js" "song.js" "streams.js" "style.css" "waveform.js" "words.js"
+        "language.js" "mixer.js" "operators.html" "operators.js" "player.js" "row.js" "save.js" "section.js" "song.js" "streams.js"
+        "style.css" "waveform.js" "words.js"
     };
     files.into_iter().map(|(name, bytes)| File::new(name, bytes)).collect()
 });
@@ -86,14 +87,19 @@ pub(super) async fn home(headers: HeaderMap) -> Result<Response, Problem> {
     answer("index.html", &headers)
 }
 
+/// `GET /operators`.
+pub(super) async fn operators(headers: HeaderMap) -> Result<Response, Problem> {
+    answer("operators.html", &headers)
+}
+
 /// `GET /web/{file}`.
 pub(super) async fn file(Words([name]): Words<1>, headers: HeaderMap) -> Result<Response, Problem> {
     answer(&name, &headers)
 }
 
-/// Whether this is the page, which everyone may see: what it shows later asks for a key.
+/// Whether this is of the pages, which everyone may see: what it shows later asks for a key.
 pub(crate) fn is_page(path: &str) -> bool {
-    path == "/" || path.starts_with("/web/")
+    path == "/" || path == "/operators" || path.starts_with("/web/")
 }
 
 #[cfg(test)]

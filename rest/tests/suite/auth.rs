@@ -46,7 +46,7 @@ async fn without_a_known_key_there_is_nothing() {
 #[tokio::test]
 async fn the_page_is_there_for_whoever_has_no_key_yet() {
     let server = Place::Memory.with_keys(&["--auth", "key", "--auth-old", "key"], &keys()).await;
-    for path in ["/", "/web/app.js", "/web/style.css"] {
+    for path in ["/", "/operators", "/web/app.js", "/web/style.css"] {
         server.get(path).await.is(200);
     }
     for path in ["/v2/models", "/web", "/webs/app.js", "/docs", "/apiv1/queue"] {
