@@ -99,7 +99,7 @@ separate() {
     # As the init container does; from this machine's weights if there are any, else from their hosts.
     local weights=${MSAAS_MODEL_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/msaas/models} from=()
     [ ! -d "$weights" ] || { cp -r "$weights" "$folder/weights" && from=(--model-source /outside/weights); }
-    "${as_worker[@]}" /bin/msaas models fetch htdemucs --if-missing "${from[@]}"
+    "${as_worker[@]}" /bin/msaas models "${from[@]}" fetch htdemucs --if-missing
 
     "${as_rest[@]}" /bin/rest >"$folder/rest.log" 2>&1 &
     rest=$! && started+=("$rest")
