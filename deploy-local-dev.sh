@@ -3,12 +3,16 @@
 # and separates the bundled sample song through it.
 set -euo pipefail
 cd "$(dirname "$0")"
+case "${1:-}" in
+--cluster | --gke) exec "scripts/${1#--}.sh" "${@:2}" ;;
+esac
 
 usage() {
     cat <<'TXT'
 usage: ./deploy-local-dev.sh [--song FILE] [--out DIR] [--data DIR] [--port N]
        ./deploy-local-dev.sh --workers N [--crash M] [--crash-after SECONDS] [...]
        ./deploy-local-dev.sh --stop [--data DIR]
+       ./deploy-local-dev.sh --cluster | --gke [--help]   the same on kind or minikube; on Google Kubernetes Engine
 
 Installs what is missing (Debian packages; Rust has to be there), builds the programs, starts the
 service (interface, queue, store and worker in one process), fetches the weights of htdemucs,

@@ -47,6 +47,8 @@ stage "format" cargo fmt --all --check
 stage "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 stage "bans, licences and sources of dependencies" cargo deny --log-level error check bans licenses sources
 stage "scripts" check_scripts
+stage "images and compose file" scripts/images.sh --lint
+stage "deployment and releases" scripts/tests/deployment.py
 stage "documents" docs
 stage "documentation examples" doc_tests
 stage "tests" tests

@@ -30,7 +30,7 @@ PY
 
 # Valkey and SeaweedFS, and the variables by which programs find them. $port is the first of twenty; the last ten are free.
 start_servers() {
-    "$MSAAS_TEST_VALKEY" --port 0 --unixsocket "$folder/valkey.sock" --dir "$folder" --save "" >/dev/null &
+    "$MSAAS_TEST_VALKEY" --port 0 --unixsocket "$folder/valkey.sock" --unixsocketperm 777 --dir "$folder" --save "" >/dev/null &
     started+=($!)
     port=$(free_ports 20)
     printf '{"identities":[{"name":"load","actions":["Admin"],"credentials":[{"accessKey":"load","secretKey":"load-secret"}]}]}' >"$folder/s3.json"

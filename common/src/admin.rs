@@ -6,7 +6,10 @@
 //! | `/readyz` | 200 while it can take work, otherwise 503 with the reason |
 //! | `/metrics` | figures in the text format of Prometheus |
 
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -52,6 +55,33 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
+/// Asks the process whose port this is whether it can take work: for health checks in images that hold no other program.
+/// Blocks, 5 s at most for each step.
+///
+/// # Errors
+/// Why it cannot, in one line.
+pub fn ask(listens: IpAddr, port: u16) -> Result<(), String> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let here = match listens {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        named => named,
+    };
+    let mut answer = String::new();
+    let mut exchange = || {
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(here, port), PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
+        stream.take(1 << 16).read_to_string(&mut answer)
+    };
+    exchange().map_err(|error| format!("nothing answers on port {port}: {error}"))?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, _)) if head.split(' ').nth(1) == Some("200") => Ok(()),
+        Some((_, why)) => Err(why.trim().to_owned()),
+        None => Err("what answers does not speak HTTP".to_owned()),
+    }
+}
+
 async fn alive(State(admin): State<Admin>) -> Response {
     said(admin.health.alive().await)
 }
@@ -70,4 +100,46 @@ fn said(result: Result<(), String>) -> Response {
 async fn metrics(State(admin): State<Admin>) -> Response {
     let text = admin.figures.map(|figures| figures.render()).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Says(Result<(), String>);
+
+    #[async_trait::async_trait]
+    impl Health for Says {
+        async fn ready(&self) -> Result<(), String> {
+            self.0.clone()
+        }
+    }
+
+    /// What one hears who asks a process of this state.
+    async fn heard(state: Result<(), String>) -> Result<(), String> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, router(Arc::new(Says(state)), None), stop.clone()));
+        let asked = tokio::task::spawn_blocking(move || ask(address.ip(), address.port())).await;
+        stop.cancel();
+        server.await.expect("no panic").expect("no error");
+        asked.expect("no panic")
+    }
+
+    #[tokio::test]
+    async fn who_asks_hears_that_a_process_is_ready_or_why_it_is_not() {
+        assert_eq!(heard(Ok(())).await, Ok(()));
+        assert_eq!(heard(Err("the store is away".to_owned())).await, Err("the store is away".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_not_there_is_not_ready() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let why = ask(address.ip(), address.port()).expect_err("nobody listens");
+        assert!(why.starts_with("nothing answers on port"), "{why}");
+    }
 }

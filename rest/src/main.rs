@@ -3,13 +3,25 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser as _;
+use clap::Parser;
+use common::admin;
 use common::process::Process;
 use rest::Config;
 
+/// The HTTP interface of the service: takes songs in, queues jobs, serves results.
+#[derive(Debug, Parser)]
+#[command(name = "rest", version, args_override_self = true)]
+struct Program {
+    #[command(flatten)]
+    config: Config,
+    /// Ask the one that runs here whether it is ready, and exit with the answer: for health checks of containers.
+    #[arg(long)]
+    ready: bool,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Config::parse()).await {
+    match run(Program::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -18,7 +30,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> Result<()> {
+async fn run(program: Program) -> Result<()> {
+    let config = program.config;
+    if program.ready {
+        return admin::ask(config.address, config.admin_port).map_err(anyhow::Error::msg);
+    }
     let mut process = Process::begin("rest", &config.telemetry).map_err(anyhow::Error::msg)?;
     let ledger = process.ledger(&config.queue, &config.store, config.keep).await?;
     let Some(ledger) = ledger else { return Ok(()) };

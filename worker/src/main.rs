@@ -39,6 +39,9 @@ struct Config {
     /// Die as by `kill -9` so many seconds after the first task began: to see that it costs no song.
     #[arg(long, env = "MSAAS_SIMULATE_CRASH_AFTER", value_name = "SECONDS", value_parser = worker::positive)]
     simulate_crash_after: Option<f64>,
+    /// Ask the one that runs here whether it is ready, and exit with the answer: for health checks of containers.
+    #[arg(long)]
+    ready: bool,
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,9 @@ async fn work() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<()> {
+    if config.ready {
+        return admin::ask(config.address, config.admin_port).map_err(anyhow::Error::msg);
+    }
     let mut process = Process::begin("worker", &config.telemetry).map_err(anyhow::Error::msg)?;
     let warm = Arc::new(Warm(AtomicBool::new(false)));
     let address = SocketAddr::new(config.address, config.admin_port);
