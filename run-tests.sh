@@ -47,6 +47,7 @@ stage "format" cargo fmt --all --check
 stage "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 stage "bans, licences and sources of dependencies" cargo deny --log-level error check bans licenses sources
 stage "scripts" check_scripts
+stage "chart and manifests" scripts/cluster-check.sh
 stage "documents" docs
 stage "documentation examples" doc_tests
 stage "tests" tests
