@@ -55,7 +55,7 @@ install_for_tests() {
 
 check_scripts() {
     shellcheck --shell=bash --external-sources ./*.sh benches/*.sh scripts/*.sh .ci/run
-    python3 - ./*.py benches/*.py logs/*.py scripts/*.py scripts/tests/*.py <<'PY'
+    python3 - ./*.py benches/*.py logs/*.py scripts/*.py scripts/*/*.py <<'PY'
 import ast
 import sys
 

@@ -152,6 +152,9 @@ pub struct QueueArgs {
     /// Port of Redis, or `tcp://host:port`.
     #[arg(long, env = "REDIS_PORT", value_name = "PORT", default_value = "6379")]
     pub redis_port: String,
+    /// Password of Redis, where no URL is given.
+    #[arg(long, env = "REDIS_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    pub redis_password: Option<String>,
     /// Seconds for which a task stays with a worker that has done nothing; the same in every program.
     #[arg(long, env = "MSAAS_LEASE", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub lease: u64,
@@ -171,7 +174,9 @@ impl QueueArgs {
             return self.redis_url.clone();
         }
         let (host, port) = host_and_port(self.redis_host.as_deref(), &self.redis_port)?;
-        Some(format!("redis://{host}:{port}/0"))
+        let password = self.redis_password.as_deref().filter(|password| !password.is_empty());
+        let user = password.map(|password| format!(":{}@", in_url(password))).unwrap_or_default();
+        Some(format!("redis://{user}{host}:{port}/0"))
     }
 }
 
@@ -248,9 +253,41 @@ fn host_and_port(host: Option<&str>, port: &str) -> Option<(String, String)> {
     }
 }
 
+/// A text as it may stand in an address: all but letters and digits is written as bytes.
+fn in_url(text: &str) -> String {
+    let mut url = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            url.push(char::from(byte));
+        } else {
+            url.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    url
+}
+
+fn digit(value: u8) -> char {
+    char::from_digit(u32::from(value), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_of_any_letters_gets_into_the_address_of_redis_and_an_empty_one_does_not() {
+        let args = |password: &str| QueueArgs {
+            redis_url: None,
+            redis_host: Some("redis".to_owned()),
+            redis_port: "6379".to_owned(),
+            redis_password: Some(password.to_owned()),
+            lease: 60,
+        };
+        assert_eq!(args("").url().as_deref(), Some("redis://redis:6379/0"));
+        assert_eq!(args("p/@:é 1").url().as_deref(), Some("redis://:p%2F%40%3A%C3%A9%201@redis:6379/0"));
+        let named = QueueArgs { redis_url: Some("redis://other".to_owned()), ..args("secret") };
+        assert_eq!(named.url().as_deref(), Some("redis://other"));
+    }
 
     #[test]
     fn older_names_of_redis_and_minio_are_understood() {

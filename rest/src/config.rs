@@ -58,7 +58,11 @@ pub struct Config {
     /// How long things are kept.
     #[command(flatten)]
     pub keep: KeepArgs,
-    /// How long requests may take to end after a signal to stop.
+    /// How long connections are still taken after a signal to stop, while `/readyz` says that this server goes: until
+    /// whoever sends it clients has heard of that.
+    #[arg(long, env = "MSAAS_LINGER", value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub linger: Duration,
+    /// How long requests may take to end after that.
     #[arg(long, env = "MSAAS_SHUTDOWN", value_name = "TIME", default_value = "25s", value_parser = duration)]
     pub shutdown: Duration,
 }

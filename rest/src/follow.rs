@@ -92,7 +92,7 @@ impl Follower {
                 self.silent_since = tokio::time::Instant::now();
                 return Some(told);
             }
-            if self.done || self.app.stop.is_cancelled() || tokio::time::Instant::now() > self.until {
+            if self.done || self.app.closing.is_cancelled() || tokio::time::Instant::now() > self.until {
                 return None;
             }
             // Also where store or queue cannot be reached for now: the connection stays.
@@ -114,7 +114,7 @@ impl Follower {
         let queue = self.app.ledger.queue();
         let nap = LOOK.min(SILENCE.saturating_sub(self.silent_since.elapsed()));
         tokio::select! {
-            () = self.app.stop.cancelled() => {}
+            () = self.app.closing.cancelled() => {}
             changed = queue.changed(self.record.id, self.after, nap) => {
                 // A queue that does not wait is not asked without a pause.
                 if !matches!(changed, Ok(true)) {

@@ -33,13 +33,14 @@ pub async fn run(
         0 => None,
         port => Some(bind(config.address, port).await?),
     };
-    let app = App::new(ledger, config, keys, callbacks, stop.clone());
+    let app = App::new(ledger, config, keys, callbacks, stop);
     let grpc = grpc_listener.map(|listener| Ok::<_, anyhow::Error>((Grpc::new(app.clone())?, listener)));
     let grpc = grpc.transpose()?;
     background::start(&app);
     let routes = admin::router(Arc::new(background::Ready(app.clone())), figures);
     tokio::spawn(admin::serve(admin_listener, routes, CancellationToken::new()));
     tracing::info!(address = %listener.local_addr()?, "serving");
+    let stop = app.closing.clone();
     let by_http = async { Ok(crate::serve(listener, app, stop.clone()).await?) };
     let by_grpc = async {
         match grpc {

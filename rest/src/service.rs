@@ -182,14 +182,14 @@ pub(crate) async fn wait(app: &App, record: &Record, time: Duration) -> Result<V
         let last = app.ledger.queue().status(record.id).await?.map_or(0, |status| status.last_event);
         let view = app.ledger.view(record).await?;
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        if view.state.is_terminal() || left.is_zero() || app.stop.is_cancelled() {
+        if view.state.is_terminal() || left.is_zero() || app.closing.is_cancelled() {
             return Ok(view);
         }
         // Not for long at once: an ending may come without an event, after a loss of the queue.
         let nap = left.min(Duration::from_secs(2));
         let changed = tokio::select! {
             changed = app.ledger.queue().changed(record.id, last, nap) => changed.unwrap_or(false),
-            () = app.stop.cancelled() => false,
+            () = app.closing.cancelled() => false,
         };
         if !changed {
             tokio::time::sleep(left.min(Duration::from_millis(50))).await;

@@ -34,8 +34,10 @@ pub struct Inner {
     pub(crate) admission: Admission,
     /// Who is told.
     pub callbacks: Callbacks,
-    /// Cancelled when the server stops.
+    /// Cancelled when the server is told to stop: it is not ready from then on.
     pub stop: CancellationToken,
+    /// Cancelled when it takes no more connections, `--linger` later.
+    pub closing: CancellationToken,
     /// What goes on behind answers.
     pub tasks: TaskTracker,
 }
@@ -52,6 +54,7 @@ impl App {
     ) -> Self {
         let rate = Rate::new(config.limits.rate, config.limits.burst);
         let admission = Admission::new(&config.limits);
+        let closing = later(&stop, config.linger);
         Self(Arc::new(Inner {
             ledger,
             config,
@@ -60,6 +63,7 @@ impl App {
             admission,
             callbacks,
             stop,
+            closing,
             tasks: TaskTracker::new(),
         }))
     }
@@ -100,4 +104,19 @@ impl Deref for App {
     fn deref(&self) -> &Inner {
         &self.0
     }
+}
+
+/// Cancelled so long after a signal: at once where that is no time.
+fn later(signal: &CancellationToken, linger: Duration) -> CancellationToken {
+    if linger.is_zero() {
+        return signal.clone();
+    }
+    let (signal, late) = (signal.clone(), CancellationToken::new());
+    let closing = late.clone();
+    tokio::spawn(async move {
+        signal.cancelled().await;
+        tokio::time::sleep(linger).await;
+        late.cancel();
+    });
+    closing
 }

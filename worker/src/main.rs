@@ -68,7 +68,7 @@ async fn run(config: Config) -> Result<()> {
         return admin::ask(config.address, config.admin_port).map_err(anyhow::Error::msg);
     }
     let mut process = Process::begin("worker", &config.telemetry).map_err(anyhow::Error::msg)?;
-    let warm = Arc::new(Warm(AtomicBool::new(false)));
+    let warm = Arc::new(Warm { has_run: AtomicBool::new(false), stop: process.stop.clone() });
     let address = SocketAddr::new(config.address, config.admin_port);
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("nothing can listen on {address}"))?;
@@ -84,20 +84,27 @@ async fn run(config: Config) -> Result<()> {
     let worker = Arc::new(config.worker.worker(ledger)?.crashing_after(crash));
     let (engine, model) = (Arc::clone(&worker), config.worker.model.clone());
     tokio::task::spawn_blocking(move || engine.warm_up(&model)).await??;
-    warm.0.store(true, Ordering::Release);
+    warm.has_run.store(true, Ordering::Release);
     tracing::info!(model = %config.worker.model, "ready");
     worker.run(&process.stop).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Ready once the network is loaded and has run.
+/// Ready once the network is loaded and has run, until it is time to stop.
 #[derive(Debug)]
-struct Warm(AtomicBool);
+struct Warm {
+    has_run: AtomicBool,
+    stop: CancellationToken,
+}
 
 #[async_trait::async_trait]
 impl Health for Warm {
     async fn ready(&self) -> Result<(), String> {
-        if self.0.load(Ordering::Acquire) { Ok(()) } else { Err("the network is not loaded yet".to_owned()) }
+        match (self.stop.is_cancelled(), self.has_run.load(Ordering::Acquire)) {
+            (true, _) => Err("stopping".to_owned()),
+            (false, true) => Ok(()),
+            (false, false) => Err("the network is not loaded yet".to_owned()),
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod chaos;
+mod cluster;
 mod crash;
 mod decoder;
 mod derive;

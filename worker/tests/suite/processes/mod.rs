@@ -39,7 +39,7 @@ pub(crate) const RATE: u32 = 8000;
 /// The servers that the service needs, and a small network.
 pub(crate) struct Servers {
     pub(crate) valkey: Valkey,
-    weed: seaweed::Server,
+    pub(crate) weed: seaweed::Server,
     root: TempDir,
     sites: AtomicU32,
 }
@@ -82,7 +82,7 @@ impl Servers {
         S3::new(config).await.unwrap()
     }
 
-    fn models_dir(&self) -> PathBuf {
+    pub(crate) fn models_dir(&self) -> PathBuf {
         self.root.path().join("models")
     }
 }

@@ -1,5 +1,6 @@
 //! A program of the service as a process of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,6 +24,15 @@ impl Program {
         command.args(arguments).env("MSAAS_FAILPOINT", failpoint).env("MSAAS_LOG", "info");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Self { child: command.spawn().unwrap() }
+    }
+
+    /// Starts what a container would: with these variables and nothing else that is here. What it says goes to a file.
+    pub(crate) fn in_container(command: &[String], env: &BTreeMap<String, String>, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let mut started = Command::new(&command[0]);
+        started.args(&command[1..]).env_clear().envs(env).stdin(Stdio::null());
+        started.stdout(log.try_clone().unwrap()).stderr(log);
+        Self { child: started.spawn().unwrap() }
     }
 
     /// As `kill -9`.
@@ -64,6 +74,11 @@ impl Program {
         })
         .await
         .ok()
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
     }
 
     fn signal(&self, signal: Signal) {

@@ -1,0 +1,39 @@
+{{/* What the schema cannot say in words that help. */}}
+{{- define "msaas.checks" -}}
+{{- $v := .Values }}
+{{- range $name := list $v.redis.image $v.minio.image (printf ":%s" $v.images.rest.tag) (printf ":%s" $v.images.worker.tag) }}
+{{- if regexMatch ":latest(@|$)" $name }}
+{{- fail "an image is named as latest: say which version is meant" }}
+{{- end }}
+{{- end }}
+{{- if and (not $v.redis.enabled) (not $v.externalRedis.existingSecret) }}
+{{- fail "redis.enabled is false: externalRedis.existingSecret has to name a secret with the key url" }}
+{{- end }}
+{{- if and (not $v.minio.enabled) (not $v.externalS3.endpoint) }}
+{{- fail "minio.enabled is false: externalS3.endpoint has to say where the object store is" }}
+{{- end }}
+{{- if and $v.redis.enabled $v.externalRedis.existingSecret }}
+{{- fail "externalRedis.existingSecret is given, but redis.enabled is true: which Redis is meant?" }}
+{{- end }}
+{{- if and $v.minio.enabled $v.externalS3.endpoint }}
+{{- fail "externalS3.endpoint is given, but minio.enabled is true: which object store is meant?" }}
+{{- end }}
+{{- if and (or (eq $v.rest.auth.mode "key") (eq $v.rest.auth.olderMode "key")) (not $v.rest.auth.existingSecret) }}
+{{- fail "rest.auth asks for keys: rest.auth.existingSecret has to name a secret with the file keys" }}
+{{- end }}
+{{- if and $v.ingress.enabled (ne $v.rest.auth.mode "key") }}
+{{- fail "ingress.enabled opens the service to everyone, who is an operator without keys: set rest.auth.mode to key" }}
+{{- end }}
+{{- if and $v.ingress.enabled (not $v.ingress.host) }}
+{{- fail "ingress.enabled wants ingress.host" }}
+{{- end }}
+{{- if and (eq $v.worker.autoscaling.kind "cpu") (lt (int $v.worker.autoscaling.minReplicas) 1) }}
+{{- fail "worker.autoscaling.kind cpu cannot scale to 0: set worker.autoscaling.minReplicas to 1 or more" }}
+{{- end }}
+{{- if gt (int $v.worker.autoscaling.minReplicas) (int $v.worker.autoscaling.maxReplicas) }}
+{{- fail "worker.autoscaling.minReplicas is above maxReplicas" }}
+{{- end }}
+{{- if gt (int $v.rest.autoscaling.minReplicas) (int $v.rest.autoscaling.maxReplicas) }}
+{{- fail "rest.autoscaling.minReplicas is above maxReplicas" }}
+{{- end }}
+{{- end }}
