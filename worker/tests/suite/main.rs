@@ -10,4 +10,5 @@ mod ends;
 mod identity;
 mod processes;
 mod reference;
+mod scale_in;
 mod traces;
