@@ -16,7 +16,7 @@ use crate::crash::Crash;
 use crate::engines::{EngineError, Engines};
 use crate::lease::{Ended, Lease};
 use crate::settings::Settings;
-use crate::task::{Failed, Songs, Tools, perform};
+use crate::task::{Failed, Songs, Sums, Tools, perform};
 use crate::upkeep;
 
 /// A worker with its engines; does one task at a time, as its device does.
@@ -54,8 +54,8 @@ impl Worker {
             fingerprint: engines.fingerprint(),
             kinds: vec![TaskKind::Merge, TaskKind::Derive, TaskKind::Span, TaskKind::Plan],
         };
-        let songs = Songs::default();
-        let tools = Arc::new(Tools { ledger, engines, songs, settings });
+        let (songs, sums) = (Songs::default(), Sums::default());
+        let tools = Arc::new(Tools { ledger, engines, songs, sums, settings });
         Self { tools, claimant, crash: Crash::new(None) }
     }
 

@@ -52,8 +52,10 @@ pub(super) async fn fetch(
     Ok(Some(file))
 }
 
-/// A file's bytes from its start, read on threads that may block.
-pub(super) fn pieces(file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+/// A file's bytes from where it is, read on threads that may block.
+pub(super) fn pieces<R: Read + Send + 'static>(
+    file: R,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
     futures_util::stream::try_unfold(file, |file| async move {
         let read = tokio::task::spawn_blocking(move || {
             let mut file = file;

@@ -12,6 +12,7 @@ use demucs::{Mixture, SpanSums};
 use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
+use super::files::Place;
 use super::plan::{add_tags, engine, names_of, order, pulse};
 use super::results::{Origin, publish};
 use super::span::read;
@@ -31,7 +32,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     order.temp_dir.clone_from(&tools.settings.temp_dir);
     order.pulse = pulse(lease.beat());
     let spans = loaded.engine().spans(song.frames(), &order.request(), layout.segments)?;
-    let (beat, store, job) = (lease.beat().clone(), Arc::clone(tools.ledger.store()), record.id);
+    let (beat, here, job) = (lease.beat().clone(), Arc::clone(tools), record.id);
     let runtime = Handle::current();
     let sealed = blocking(move || {
         let _span = tracing::info_span!("join").entered();
@@ -40,7 +41,10 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
             fetch.tick();
             failpoint::reach("merge.midway");
             let key = ObjectKey::span(&job, claim.task.plan, index as u32);
-            Ok(sums_at(&*store, &key, &runtime)?)
+            Ok(match here.sums.take(&key) {
+                Some(file) => SpanSums::read_from(&mut BufReader::new(Place::new(file)?))?,
+                None => sums_at(&**here.ledger.store(), &key, &runtime)?,
+            })
         };
         let mut watch = |_| beat.tick();
         let joint = demucs::Joint { loudness: layout.loudness, spans: &spans, sums: &mut sums };

@@ -8,6 +8,7 @@ mod plan;
 mod results;
 mod song;
 mod span;
+mod sums;
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -21,6 +22,7 @@ use tracing::{Instrument as _, Span};
 pub(crate) use failure::Failed;
 pub(crate) use files::{Place, temporary};
 pub(crate) use song::Songs;
+pub(crate) use sums::Sums;
 
 use crate::engines::Engines;
 use crate::lease::{Ended, Lease};
@@ -32,6 +34,7 @@ pub(crate) struct Tools {
     pub(crate) ledger: Ledger,
     pub(crate) engines: Arc<Engines>,
     pub(crate) songs: Songs,
+    pub(crate) sums: Sums,
     pub(crate) settings: Settings,
 }
 

@@ -1,6 +1,6 @@
 //! Separates one span of a divided song.
 
-use std::io::{BufWriter, IntoInnerError, Seek};
+use std::io::{BufWriter, IntoInnerError};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use common::storage::Write;
 use demucs::Mixture;
 use futures_util::StreamExt;
 
-use super::files::{pieces, temporary};
+use super::files::{Place, pieces, temporary};
 use super::plan::{LAYOUT, Layout, engine, order};
 use super::{Failed, Tools, blocking, note};
 use crate::lease::Lease;
@@ -46,9 +46,8 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         loaded.separated(audio_s * span.count as f64 / total as f64, start.elapsed());
         let mut file = BufWriter::new(temporary(temp_dir.as_deref())?);
         sums.write_to(&mut file)?;
-        let mut file = file.into_inner().map_err(IntoInnerError::into_error)?;
-        file.rewind()?;
-        Ok((song, file))
+        let file = file.into_inner().map_err(IntoInnerError::into_error)?;
+        Ok((song, Arc::new(file)))
     })
     .await?;
     tools.songs.put_back(record, rate, song).await;
@@ -60,10 +59,11 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let key = ObjectKey::span(&record.id, claim.task.plan, claim.task.index);
     let beat = lease.beat().clone();
     // Each piece that goes out renews the lease.
-    let body = pieces(file).inspect(move |_| beat.tick()).boxed();
+    let body = pieces(Place::new(Arc::clone(&file))?).inspect(move |_| beat.tick()).boxed();
     // One that is there was computed by an engine of the same fingerprint: the same bytes.
     tools.ledger.store().put_stream(&key, body, Write::Once).await?;
     failpoint::reach("span.stored");
+    tools.sums.keep(key, file, size_bytes);
     note(tools, lease, record, size_bytes).await;
     Ok(Outcome::Done)
 }
