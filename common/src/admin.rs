@@ -27,6 +27,9 @@ pub trait Health: Send + Sync + 'static {
 
     /// Why the process cannot take work now, if it cannot.
     async fn ready(&self) -> Result<(), String>;
+
+    /// Brings figures up to date that are worth a look only when somebody asks for them.
+    async fn measure(&self) {}
 }
 
 #[derive(Clone)]
@@ -68,6 +71,7 @@ fn said(result: Result<(), String>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.health.measure().await;
     let text = admin.figures.map(|figures| figures.render()).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -1,5 +1,7 @@
 //! The way in that all programs of the service share.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -7,6 +9,9 @@ use crate::backends::{self, BackendError, KeepArgs, QueueArgs, StoreArgs};
 use crate::ledger::Ledger;
 use crate::shutdown;
 use crate::telemetry::{self, Journal, TelemetryArgs, Traces};
+
+/// Between two times that what was measured is added up, also where nobody asks for it.
+const ADD_UP: Duration = Duration::from_secs(5);
 
 /// A program that has begun: it logs, counts, traces and hears signals.
 #[derive(Debug)]
@@ -21,13 +26,20 @@ pub struct Process {
 }
 
 impl Process {
-    /// Begins; `role` is `rest`, `worker` or `serve`. Once for each process.
+    /// Begins; `role` is `rest`, `worker` or `serve`. Once for each process, inside a runtime.
     ///
     /// # Errors
     /// A sentence where a setting cannot be used or signals cannot be heard.
     pub fn begin(role: &'static str, args: &TelemetryArgs) -> Result<Self, String> {
         let (journal, figures, traces) = telemetry::init(role, args)?;
         let stop = shutdown::on_signals().map_err(|error| format!("signals cannot be heard: {error}"))?;
+        let adding = figures.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(ADD_UP).await;
+                adding.run_upkeep();
+            }
+        });
         Ok(Self { stop, figures, journal: Some(journal), _traces: traces })
     }
 

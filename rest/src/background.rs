@@ -1,8 +1,10 @@
-//! What goes on without requests: sweeps, notifications.
+//! What goes on without requests: sweeps, notifications, health.
 
 use std::time::Duration;
 
 use common::admin::Health;
+use common::queue::Depth;
+use common::telemetry::figures;
 use common::{Epoch, ObjectKey};
 
 use crate::callback;
@@ -47,8 +49,9 @@ pub fn start(app: &App) {
         let app = reaper;
         // Workers do this as well; notifications also come again where there is none.
         while pause(&app, REAP).await {
-            if let Err(error) = app.ledger.queue().reap().await {
-                tracing::debug!(%error, "nothing was reaped");
+            match app.ledger.queue().reap().await {
+                Ok(found) => figures::reaped(found),
+                Err(error) => tracing::debug!(%error, "nothing was reaped"),
             }
         }
     });
@@ -67,7 +70,10 @@ async fn pause(app: &App, about: Duration) -> bool {
     }
 }
 
-/// Whether this server can take work: the store and the queue answer.
+/// Longest look at the store or the queue.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Whether this server is of use: the store answers. Without the queue it takes nothing, but results go on.
 #[derive(Debug)]
 pub struct Ready(pub App);
 
@@ -77,15 +83,37 @@ impl Health for Ready {
         if self.0.stop.is_cancelled() {
             return Err("stopping".to_owned());
         }
-        let asked = async {
-            let depth = self.0.ledger.queue().depth().await.map_err(|error| error.to_string())?;
-            metrics::gauge!("msaas_queue_jobs").set(depth.jobs as f64);
-            metrics::gauge!("msaas_queue_audio_seconds").set(depth.cost_ms as f64 / 1e3);
-            metrics::gauge!("msaas_queue_dead").set(depth.dead as f64);
-            let store = self.0.ledger.store();
-            store.head(&ObjectKey::epoch(Epoch(0))).await.map(|_| ()).map_err(|error| error.to_string())
-        };
-        let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
-        answered.map_err(|_| "store or queue do not answer".to_owned())?
+        let key = ObjectKey::epoch(Epoch(0));
+        match tokio::time::timeout(LOOK, self.0.ledger.store().head(&key)).await {
+            Ok(answer) => answer.map(|_| ()).map_err(|error| error.to_string()),
+            Err(_) => Err("the store does not answer".to_owned()),
+        }
+    }
+
+    /// The queue's own figures: of all processes together, so every server has the same.
+    async fn measure(&self) {
+        let depth = tokio::time::timeout(LOOK, self.0.admission.depth(&self.0)).await;
+        let answered = matches!(depth, Ok(Ok(_)));
+        metrics::gauge!("msaas_queue_up").set(f64::from(u8::from(answered)));
+        // Without an answer the others stay as they were: who scales by them keeps what there is.
+        if let Ok(Ok(depth)) = depth {
+            show(&depth);
+        }
+    }
+}
+
+fn show(depth: &Depth) {
+    metrics::gauge!("msaas_queue_jobs").set(depth.jobs as f64);
+    metrics::gauge!("msaas_queue_audio_seconds").set(depth.cost_ms as f64 / 1e3);
+    metrics::gauge!("msaas_queue_dead").set(depth.dead as f64);
+    metrics::gauge!("msaas_queue_notices").set((depth.ready_notices + depth.active_notices) as f64);
+    metrics::gauge!("msaas_oldest_ready_seconds").set(depth.oldest_ready_ms as f64 / 1e3);
+    let states = [
+        ("ready", depth.ready - depth.ready_notices),
+        ("running", depth.active - depth.active_notices),
+        ("delayed", depth.delayed),
+    ];
+    for (state, tasks) in states {
+        metrics::gauge!("msaas_queue_depth", "state" => state).set(tasks as f64);
     }
 }

@@ -56,6 +56,10 @@ pub struct WorkerArgs {
     /// End when a task has done nothing for this many seconds: its device hangs.
     #[arg(long, env = "MSAAS_HUNG_AFTER", default_value_t = 300, value_name = "SECONDS")]
     pub hung_after: u64,
+    /// When asked to end, go on with the task in hand for up to so many seconds where it ends within them; otherwise, and
+    /// with 0, it goes back at the next segment. Whatever ends the process has to wait for longer.
+    #[arg(long, env = "MSAAS_FINISH_WITHIN", default_value_t = 0, value_name = "SECONDS")]
+    pub finish_within: u64,
     /// Look at all jobs that have not ended about every so many seconds: what the queue has lost begins again then.
     #[arg(long, env = "MSAAS_SWEEP_EVERY", default_value_t = 20, value_name = "SECONDS")]
     pub sweep_every: u64,
@@ -82,6 +86,7 @@ impl WorkerArgs {
             span_s: self.span_seconds,
             span_segments: self.span_segments,
             hung_after: Duration::from_secs(self.hung_after),
+            finish_within: Duration::from_secs(self.finish_within),
             sweep_every: Duration::from_secs(self.sweep_every),
             ..Settings::default()
         };

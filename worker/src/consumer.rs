@@ -8,7 +8,9 @@ use common::failpoint;
 use common::job::Ending;
 use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Failure, Fence, Outcome, TaskKind, Token};
+use common::telemetry::figures;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::crash::Crash;
 use crate::engines::{EngineError, Engines};
@@ -76,6 +78,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`]: the process is of no more use.
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        metrics::gauge!("msaas_worker_busy").set(0.0);
         let upkeep = tokio::spawn(upkeep::run(Arc::clone(&self.tools), stop.clone()));
         let done = self.work(stop).await;
         upkeep.abort();
@@ -91,7 +94,9 @@ impl Worker {
         while !stop.is_cancelled() {
             match self.claim(token, songs_first).await {
                 Ok(Some(claim)) => {
-                    self.take(claim, token, stop).await?;
+                    // For log lines alone; traces have a span of their own, below the one of the request.
+                    let job = tracing::info_span!(target: "job", "job", request.id = tracing::field::Empty);
+                    self.take(claim, token, stop).instrument(job).await?;
                     token = Token::draw();
                     songs_first = !songs_first;
                 }
@@ -129,21 +134,26 @@ impl Worker {
     }
 
     async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) -> Result<(), WorkerError> {
-        let task = claim.task;
-        tracing::info!(job.id = %task.job, %task, attempt = claim.attempt, "took a task");
         self.crash.task_begins();
         failpoint::reach("task.claimed");
         let lease = Lease::begin(Arc::clone(self.tools.ledger.queue()), claim, token);
         let (beat, hung_after) = (lease.beat().clone(), self.tools.settings.hung_after);
+        let _busy = Busy::begin();
         let mut work = std::pin::pin!(perform(&self.tools, &lease));
-        let mut stopping = false;
+        let patience = self.tools.settings.finish_within;
+        let mut giving_back = std::pin::pin!(async {
+            stop.cancelled().await;
+            if lease.left().is_none_or(|left| left <= patience) {
+                tokio::time::sleep(patience).await;
+            }
+            beat.end(Ended::Released);
+            // The work ends at its next segment.
+            std::future::pending::<()>().await;
+        });
         let result = loop {
             tokio::select! {
                 result = &mut work => break result,
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    beat.end(Ended::Released);
-                }
+                () = &mut giving_back => {}
                 () = tokio::time::sleep(Duration::from_secs(1)) => {
                     if beat.silence() > hung_after {
                         return Err(WorkerError::Hung { seconds: beat.silence().as_secs() });
@@ -157,6 +167,8 @@ impl Worker {
 
     async fn conclude(&self, lease: &Lease, result: Result<Outcome, Failed>) {
         let (queue, task, token) = (self.tools.ledger.queue(), lease.claim().task, lease.token());
+        let labels = [("kind", task.kind.as_str()), ("outcome", outcome(&result))];
+        metrics::histogram!("msaas_task_seconds", &labels).record(lease.age().as_secs_f64());
         match result {
             Ok(outcome) => {
                 tracing::info!(job.id = %task.job, %task, "finished a task");
@@ -177,11 +189,16 @@ impl Worker {
                 tracing::warn!(job.id = %task.job, %task, reason, "a task failed");
                 self.give_up(lease, &reason).await;
                 failpoint::reach("failure.written");
-                self.tell(lease, || queue.fail(task, token, Failure::Permanent, &reason)).await;
+                if self.tell(lease, || queue.fail(task, token, Failure::Permanent, &reason)).await {
+                    figures::given_up(true);
+                }
             }
             Err(Failed::Transient(reason)) => {
                 tracing::warn!(job.id = %task.job, %task, reason, "a task failed, it may be tried again");
-                self.tell(lease, || queue.fail(task, token, Failure::Transient, &reason)).await;
+                let told = self.tell(lease, || queue.fail(task, token, Failure::Transient, &reason)).await;
+                if told && lease.claim().last {
+                    figures::given_up(false);
+                }
                 self.settle(lease).await;
             }
         }
@@ -210,17 +227,20 @@ impl Worker {
         }
     }
 
-    /// Tells the queue until it answers.
-    async fn tell<F>(&self, lease: &Lease, say: impl Fn() -> F)
+    /// Tells the queue until it answers; gives whether the word holds.
+    async fn tell<F>(&self, lease: &Lease, say: impl Fn() -> F) -> bool
     where
         F: Future<Output = common::queue::Result<Fence>>,
     {
         for _ in 0..TELL_TIMES {
             match say().await {
-                Ok(Fence::Held) => return,
+                Ok(Fence::Held) => return true,
                 Ok(fence) => {
+                    if fence == Fence::Lost {
+                        figures::stale_commit();
+                    }
                     tracing::info!(job.id = %lease.claim().task.job, ?fence, "the task was not this worker's any more");
-                    return;
+                    return false;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot tell the queue how a task ended");
@@ -228,5 +248,33 @@ impl Worker {
                 }
             }
         }
+        false
+    }
+}
+
+/// What became of a task, in a word.
+fn outcome(result: &Result<Outcome, Failed>) -> &'static str {
+    match result {
+        Ok(_) => "done",
+        Err(Failed::Permanent(_)) => "failed",
+        Err(Failed::Transient(_)) => "again",
+        Err(Failed::Ended(Ended::Released)) => "released",
+        Err(Failed::Ended(Ended::Lost | Ended::Canceled)) => "left",
+    }
+}
+
+/// A task is in hand, until this is dropped.
+struct Busy;
+
+impl Busy {
+    fn begin() -> Self {
+        metrics::gauge!("msaas_worker_busy").set(1.0);
+        Self
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        metrics::gauge!("msaas_worker_busy").set(0.0);
     }
 }

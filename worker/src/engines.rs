@@ -1,5 +1,6 @@
 //! The networks that this worker has, and what its results depend on.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -128,6 +129,17 @@ impl Loaded {
         if let Ok(mut segment_s) = self.segment_s.lock() {
             *segment_s = Some(segment_s.map_or(now, |before| 0.7 * before + 0.3 * now));
         }
+    }
+
+    /// Counts audio of a song that was separated in `time`.
+    pub(crate) fn separated(&self, audio_s: f64, time: Duration) {
+        // Counters are whole numbers, songs are not.
+        static SEPARATED_MS: AtomicU64 = AtomicU64::new(0);
+        let more_ms = (audio_s * 1e3) as u64;
+        let sum_ms = SEPARATED_MS.fetch_add(more_ms, Ordering::Relaxed) + more_ms;
+        metrics::counter!("msaas_separated_audio_seconds_total").absolute(sum_ms / 1000);
+        let factor = audio_s / time.as_secs_f64().max(1e-6);
+        metrics::gauge!("msaas_realtime_factor", "model" => self.model.to_string()).set(factor);
     }
 
     /// Measured seconds for one segment; none before the first.

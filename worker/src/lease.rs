@@ -8,6 +8,7 @@ use common::queue::{Claim, Fence, Queue, Token};
 use separation::Stop;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 /// The queue hears of a task at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -113,7 +114,8 @@ impl Lease {
             why: AtomicU8::new(0),
             last: std::sync::Mutex::new(Instant::now()),
         }));
-        let teller = tokio::spawn(tell(Arc::clone(&queue), claim.clone(), token, beat.clone()));
+        let teller =
+            tokio::spawn(tell(Arc::clone(&queue), claim.clone(), token, beat.clone()).in_current_span());
         Self { queue, claim, token, beat, since: Instant::now(), teller }
     }
 
@@ -130,6 +132,13 @@ impl Lease {
     /// How long ago the task was claimed.
     pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
+    }
+
+    /// How long the task takes from here on at its pace so far; none where that is not known.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let (done, total) = self.beat.so_far();
+        let to_do = f64::from(total.saturating_sub(done));
+        (done > 0).then(|| self.age().mul_f64(to_do / f64::from(done)))
     }
 
     /// For the working thread.

@@ -25,6 +25,8 @@ pub struct Settings {
     pub span_segments: Option<usize>,
     /// A task that does nothing for so long ends the process, which hangs.
     pub hung_after: Duration,
+    /// How long a worker that is asked to end may go on with the task in hand.
+    pub finish_within: Duration,
     /// How often lost tasks are looked for.
     pub reap_every: Duration,
     /// How often everything that is pending is looked at.
@@ -43,6 +45,7 @@ impl Default for Settings {
             span_bytes: 256 << 20,
             span_segments: None,
             hung_after: Duration::from_mins(5),
+            finish_within: Duration::ZERO,
             reap_every: Duration::from_secs(3),
             sweep_every: Duration::from_secs(20),
         }

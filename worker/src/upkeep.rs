@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::telemetry::figures;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +24,12 @@ pub(crate) async fn run(tools: Arc<Tools>, stop: CancellationToken) {
         if Instant::now() >= reap_at {
             reap_at = Instant::now() + jitter(settings.reap_every);
             match tools.ledger.queue().reap().await {
-                Ok(0) => {}
-                Ok(moved) => tracing::info!(moved, "moved tasks of silent workers, or that were delayed"),
+                Ok(found) => {
+                    figures::reaped(found);
+                    if found.moved() > 0 {
+                        tracing::info!(?found, "moved tasks of silent workers, or that were delayed");
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "cannot look for lost tasks"),
             }
         }

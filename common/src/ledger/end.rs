@@ -7,6 +7,7 @@ use crate::job::{Commit, Ending, Format, Manifest, Record, ResultFile};
 use crate::keys::{Bucket, ObjectKey};
 use crate::queue::State;
 use crate::storage::{Write, Written};
+use crate::telemetry::figures;
 
 impl Ledger {
     /// Makes a result visible whose bytes are in the store. A result that was committed before stays; what is
@@ -36,7 +37,10 @@ impl Ledger {
             completed_ms: now_ms(),
         };
         let manifest = match self.write(&key, &manifest, Write::Once).await? {
-            Written::Stored => manifest,
+            Written::Stored => {
+                count(record, &manifest);
+                manifest
+            }
             Written::Exists => self.read(&key).await?.unwrap_or(manifest),
         };
         failpoint::reach("finish.manifest_written");
@@ -206,5 +210,18 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+}
+
+/// Counts an end, by whoever wrote it down: once.
+fn count(record: &Record, manifest: &Manifest) {
+    let state = match manifest.ending {
+        Ending::Succeeded { .. } => "succeeded",
+        Ending::Failed { .. } => "failed",
+        Ending::Canceled => "canceled",
+    };
+    metrics::counter!("msaas_jobs_ended_total", "state" => state).increment(1);
+    if state == "succeeded" {
+        figures::stage("whole", manifest.completed_ms.saturating_sub(record.created_ms) as f64 / 1e3);
     }
 }

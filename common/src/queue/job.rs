@@ -154,4 +154,11 @@ pub struct Depth {
     pub cost_ms: u64,
     /// Tasks that were given up and not looked at.
     pub dead: u64,
+    /// Notifications among `ready`: they are not for workers.
+    pub ready_notices: u64,
+    /// Notifications among `active`.
+    pub active_notices: u64,
+    /// How long the task has waited that has waited longest, in milliseconds; notifications and foreign entries left
+    /// out.
+    pub oldest_ready_ms: u64,
 }

@@ -23,7 +23,9 @@ use crate::ids::{Epoch, JobId, SongHash, StemName};
 
 pub use clock::Clock;
 pub use job::{Depth, Event, First, Happening, NewJob, Room, State, Status, Submitted};
-pub use task::{Claim, Claimant, Dead, Failure, Fence, Outcome, Span, Spans, TaskId, TaskKind, Token};
+pub use task::{
+    Claim, Claimant, Dead, Failure, Fence, Outcome, Reaped, Span, Spans, TaskId, TaskKind, Token,
+};
 
 /// What can go wrong. Everything else is an answer, not an error.
 #[derive(Debug, thiserror::Error)]
@@ -103,9 +105,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// The task goes back to the head of its line, this attempt not counted; for a worker that is asked to stop.
     async fn release(&self, task: TaskId, token: Token) -> Result<Fence>;
 
-    /// Takes back what silent workers hold, wakes what was delayed, plans orphaned songs again; gives how many
-    /// tasks moved. Called every few seconds by every worker.
-    async fn reap(&self) -> Result<u64>;
+    /// Takes back what silent workers hold, wakes what was delayed, plans orphaned songs again; gives what
+    /// was found. Called every few seconds by every worker.
+    async fn reap(&self) -> Result<Reaped>;
 
     /// Stops a job; gives its state afterwards, none where it is not known.
     async fn cancel(&self, job: JobId) -> Result<Option<State>>;

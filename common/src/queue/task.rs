@@ -115,6 +115,8 @@ pub struct Claim {
     pub task: TaskId,
     /// Which claim of the task this is, from 1; released ones are not counted.
     pub attempt: u32,
+    /// Whether it is the last one: a failure gives the task up.
+    pub last: bool,
     /// Whose job it is.
     pub tenant: Tenant,
     /// The song.
@@ -175,6 +177,27 @@ pub enum Fence {
     Lost,
     /// The job was canceled or has failed, or there was a reset; nothing changed. It stops and writes nothing.
     Canceled,
+}
+
+/// What one reaping has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reaped {
+    /// Leases that had ended without a word.
+    pub expired: u64,
+    /// Tasks whose pause after a failure was over.
+    pub woken: u64,
+    /// Songs whose spans or merge nobody came for.
+    pub replanned: u64,
+    /// Tasks that were given up, among those that had expired or were to be planned again.
+    pub dead: u64,
+}
+
+impl Reaped {
+    /// Tasks that are somewhere else now.
+    #[must_use]
+    pub fn moved(self) -> u64 {
+        self.expired + self.woken + self.replanned
+    }
 }
 
 /// A task that was given up.

@@ -49,6 +49,7 @@ impl Traces {
         let resource = resource
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .with_attribute(KeyValue::new("host.name", super::host()))
+            .with_attribute(KeyValue::new("process.pid", i64::from(std::process::id())))
             .build();
         let provider =
             SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();

@@ -4,13 +4,15 @@
 //! whoever watches a fleet with nothing but that list.
 
 mod collector;
+pub mod figures;
 mod journal;
+mod stages;
 mod trace;
 
 use std::io::IsTerminal as _;
 
 use clap::{Args, ValueEnum};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -68,22 +70,15 @@ pub(crate) fn init(
     let traces = traces.map(|endpoint| Traces::to(endpoint, role)).transpose()?;
     // Spans of all levels that are traced, whatever is logged.
     let spans = Targets::new().with_targets(TRACED.map(|room| (room, tracing::Level::INFO)));
-    let layer = traces.as_ref().map(|traces| traces.layer().with_filter(spans));
+    let layer = traces.as_ref().map(|traces| traces.layer().with_filter(spans.clone()));
     tracing_subscriber::registry()
         .with(lines.with_filter(filter()?))
         .with(to_queue.with_filter(filter()?))
         .with(layer)
+        .with(stages::Stages.with_filter(spans))
         .try_init()
         .map_err(|error| error.to_string())?;
-    Ok((journal, figures()?, traces))
-}
-
-/// Starts counting; the handle gives the text for `/metrics`.
-///
-/// # Errors
-/// A sentence where counting was set up before.
-pub fn figures() -> Result<PrometheusHandle, String> {
-    PrometheusBuilder::new().install_recorder().map_err(|error| error.to_string())
+    Ok((journal, figures::start(role)?, traces))
 }
 
 /// Name of this machine.

@@ -105,7 +105,7 @@ async fn a_held_task_without_a_lease_gets_one() {
     queue.claim(&claimant(), Token::draw()).await.unwrap().unwrap();
     redis::cmd("DEL").arg(format!("{}0:leases", settings.prefix)).exec(&mut server.connection()).unwrap();
     assert_eq!(queue.depth().await.unwrap().active, 0);
-    assert_eq!(queue.reap().await.unwrap(), 0);
+    assert_eq!(queue.reap().await.unwrap().moved(), 0);
     assert_eq!(queue.depth().await.unwrap().active, 1);
 }
 
@@ -122,7 +122,7 @@ async fn tasks_of_a_later_release_are_left_to_it() {
         let key = format!("{}0:{record}", settings.prefix);
         set_version(&server, &key, 2);
         assert_eq!(queue.claim(&claimant(), Token::draw()).await.unwrap(), None);
-        assert_eq!(queue.reap().await.unwrap(), 0);
+        assert_eq!(queue.reap().await.unwrap().moved(), 0);
         let word = queue.complete(claim.task, token, &Outcome::Done).await;
         assert!(matches!(word, Err(QueueError::Strange(_))), "{record}: {word:?}");
         assert_eq!(queue.depth().await.unwrap(), before);

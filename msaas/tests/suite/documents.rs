@@ -1,8 +1,10 @@
-//! What `docs/operating.md` says of settings.
+//! What `docs/operating.md` says of settings and figures.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+
+use common::telemetry::figures::{FIGURES, Figure};
 
 use crate::support::run;
 
@@ -29,10 +31,28 @@ fn settings() -> BTreeSet<String> {
     rows
 }
 
+fn document() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md");
+    std::fs::read_to_string(path).expect("the document")
+}
+
+#[test]
+fn the_table_of_figures_is_that_of_the_programs() {
+    let row = |figure: &Figure| {
+        let of = match figure.of {
+            [role] => format!("`{role}`"),
+            _ => "both".to_owned(),
+        };
+        format!("| `{}` | {of} | {} |", figure.name, figure.about)
+    };
+    let text = document();
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with("| `msaas_")).collect();
+    assert_eq!(told, FIGURES.iter().map(row).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_table_of_settings_is_that_of_the_program() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md");
-    let text = std::fs::read_to_string(path).expect("the document");
+    let text = document();
     let told: BTreeSet<String> = text
         .lines()
         .filter(|line| line.starts_with("| `--"))

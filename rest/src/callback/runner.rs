@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use common::job::{Callback, Record, View};
 use common::ledger::LedgerError;
-use common::queue::{Claim, Claimant, Failure, Outcome, TaskKind, Token};
-
+use common::queue::{Claim, Claimant, Failure, Fence, Outcome, TaskKind, Token};
+use common::telemetry::figures;
 use tracing::Instrument as _;
 
 use super::Message;
@@ -55,7 +55,7 @@ async fn serve(app: &App, claim: &Claim, token: Token) -> Result<(), LedgerError
     let record = app.ledger.record(&claim.task.job).await?;
     let failed = match &record {
         Some(record) => {
-            let span = tracing::info_span!("callback", otel.kind = "client", job.id = %record.id);
+            let span = tracing::info_span!("callback", otel.kind = "client", job.id = %record.id, request.id = record.request_id);
             if let Some(parent) = &record.trace {
                 parent.adopt(&span);
             }
@@ -68,7 +68,13 @@ async fn serve(app: &App, claim: &Claim, token: Token) -> Result<(), LedgerError
     }
     match failed {
         None => queue.complete(claim.task, token, &Outcome::Done).await?,
-        Some(reason) => queue.fail(claim.task, token, Failure::Transient, &reason).await?,
+        Some(reason) => {
+            let fence = queue.fail(claim.task, token, Failure::Transient, &reason).await?;
+            if claim.last && fence == Fence::Held {
+                figures::given_up(false);
+            }
+            fence
+        }
     };
     Ok(())
 }

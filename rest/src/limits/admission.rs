@@ -31,11 +31,16 @@ impl Admission {
         let limits = &app.config.limits;
         let depth = self.depth(app).await?;
         let wait_s = wait_s(&depth, limits);
-        if depth.jobs >= limits.jobs || !limits.max_wait.is_zero() && wait_s > limits.max_wait.as_secs() {
+        let is_long = !limits.max_wait.is_zero() && wait_s > limits.max_wait.as_secs();
+        if depth.jobs >= limits.jobs || is_long {
+            rejected(if is_long { "wait" } else { "full" });
             return Err(Problem::plain(Code::Full).retry_after(wait_s.clamp(1, 3600)));
         }
         let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| Problem::new(Code::Unavailable, "too many uploads at once").retry_after(2))
+        place.map_err(|_| {
+            rejected("uploads");
+            Problem::new(Code::Unavailable, "too many uploads at once").retry_after(2)
+        })
     }
 
     /// What to say to work that the queue has no room for.
@@ -43,8 +48,14 @@ impl Admission {
         let wait_s =
             self.depth(app).await.map_or(30, |depth| wait_s(&depth, &app.config.limits)).clamp(1, 3600);
         match refused {
-            Refused::TenantFull => Problem::plain(Code::TenantFull).retry_after(wait_s),
-            Refused::Full => Problem::plain(Code::Full).retry_after(wait_s),
+            Refused::TenantFull => {
+                rejected("tenant");
+                Problem::plain(Code::TenantFull).retry_after(wait_s)
+            }
+            Refused::Full => {
+                rejected("full");
+                Problem::plain(Code::Full).retry_after(wait_s)
+            }
             Refused::SongGone => {
                 Problem::new(Code::Unavailable, "the service was reset meanwhile; send the song again")
                     .retry_after(1)
@@ -64,6 +75,11 @@ impl Admission {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), depth));
         Ok(depth)
     }
+}
+
+/// Counts what is not taken.
+pub(super) fn rejected(reason: &'static str) {
+    metrics::counter!("msaas_admission_rejected_total", "reason" => reason).increment(1);
 }
 
 /// Seconds until the work that is there would be done.

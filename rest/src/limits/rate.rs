@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::admission::rejected;
 use crate::error::{Code, Problem};
 
 /// Clients that are remembered at once, about 1 MiB.
@@ -92,6 +93,7 @@ impl Rate {
             return Ok(());
         }
         let wait_s = (1.0 - bucket.tokens) / self.per_second;
+        rejected("rate");
         Err(Problem::plain(Code::RateLimited).retry_after(wait_s.ceil() as u64))
     }
 

@@ -130,8 +130,9 @@ fn of_jobs() -> Value {
                 "name": text, "stems": list(text.clone()), "about": text }))),
             "default": text,
         })),
-        "Depth": object(&["jobs", "ready", "delayed", "active", "cost_ms", "dead"], json!({
+        "Depth": object(&["jobs", "ready", "delayed", "active", "cost_ms", "dead", "ready_notices", "active_notices", "oldest_ready_ms"], json!({
             "jobs": whole, "ready": whole, "delayed": whole, "active": whole, "cost_ms": whole, "dead": whole,
+            "ready_notices": whole, "active_notices": whole, "oldest_ready_ms": whole,
         })),
         "Problem": object(&["type", "title", "status", "code", "detail", "request_id"], json!({
             "type": text, "title": text, "status": whole, "code": { "enum": codes }, "detail": text,

@@ -49,7 +49,7 @@ fn run(examples: &[Example<'_>], port: u16, folder: PathBuf) -> impl Future<Outp
 
 #[tokio::test]
 async fn every_example_does_what_the_document_says() {
-    let figures = common::telemetry::figures().unwrap();
+    let figures = common::telemetry::figures::start("rest").unwrap();
     let (text, folder, server) = (document("api.md"), tempfile::tempdir().unwrap(), Server::new());
     std::fs::write(folder.path().join("song.mp3"), tagged("Under Water", "The Fish")).unwrap();
     let port = server.listen().await.port();

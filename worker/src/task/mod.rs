@@ -15,7 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use common::job::{Ending, Record, Unit};
 use common::ledger::Ledger;
 use common::queue::{Claim, Outcome, TaskKind};
-use common::telemetry::{describe, waited};
+use common::telemetry::{describe, figures, waited};
 use tracing::{Instrument as _, Span};
 
 pub(crate) use failure::Failed;
@@ -39,6 +39,11 @@ pub(crate) struct Tools {
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome, Failed> {
     let claim = lease.claim();
     let record = tools.ledger.record(&claim.task.job).await?;
+    if let Some(record) = &record {
+        Span::current().record("request.id", &record.request_id);
+    }
+    let (task, attempt) = (claim.task, claim.attempt);
+    tracing::info!(job.id = %task.job, %task, attempt, "took a task");
     let Some(record) = record else {
         // Deleted, or of before a reset; a sweep at the same moment may have told the queue otherwise.
         tools.ledger.queue().cancel(claim.task.job).await?;
@@ -81,10 +86,15 @@ async fn note(tools: &Tools, lease: &Lease, record: &Record, size_bytes: u64) {
 fn traced(claim: &Claim, record: &Record) -> Span {
     let task = claim.task;
     let span = tracing::info_span!("task", otel.name = task.kind.as_str(), otel.kind = "consumer");
+    let since = UNIX_EPOCH + Duration::from_millis(record.created_ms);
+    let is_first = [TaskKind::Plan, TaskKind::Derive].contains(&task.kind) && task.plan == 0;
+    if is_first && claim.attempt == 1 {
+        figures::stage("queued", since.elapsed().unwrap_or_default().as_secs_f64());
+    }
     if let Some(parent) = &record.trace {
         parent.adopt(&span);
-        if claim.attempt == 1 && [TaskKind::Plan, TaskKind::Derive].contains(&task.kind) && task.plan == 0 {
-            waited(parent, record.id, UNIX_EPOCH + Duration::from_millis(record.created_ms));
+        if is_first && claim.attempt == 1 {
+            waited(parent, record.id, since);
         }
     }
     describe(&span, "job.id", record.id.to_string());

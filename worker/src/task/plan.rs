@@ -104,6 +104,7 @@ async fn whole(
     let sources = names_of(loaded.engine().sources())?;
     let decoded = (song.file_frames() as u64, song.rate());
     add_tags(tools, lease, record, &mut order).await?;
+    let audio_s = song.frames() as f64 / f64::from(loaded.engine().rate());
     let beat = lease.beat().clone();
     order.temp_dir.clone_from(&tools.settings.temp_dir);
     order.pulse = pulse(&beat);
@@ -117,6 +118,7 @@ async fn whole(
         let sealed = separation::separate(loaded.engine(), song, &order, beat.stop(), &mut watch);
         let sealed = sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
         loaded.measured(total, start.elapsed());
+        loaded.separated(audio_s, start.elapsed());
         Ok(sealed)
     })
     .await?;

@@ -28,6 +28,8 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let span = *spans
         .get(claim.task.index as usize)
         .ok_or_else(|| Failed::Permanent("the plan names a span that the song does not have".to_owned()))?;
+    let audio_s = song.frames() as f64 / f64::from(rate);
+    let total: usize = spans.iter().map(|span| span.count).sum();
     let beat = lease.beat().clone();
     let temp_dir = tools.settings.temp_dir.clone();
     let (song, file) = blocking(move || {
@@ -41,6 +43,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
             separation::span(loaded.engine(), song, request, layout.loudness, span, beat.stop(), &mut watch);
         let (song, sums) = done.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
         loaded.measured(span.count, start.elapsed());
+        loaded.separated(audio_s * span.count as f64 / total as f64, start.elapsed());
         let mut file = BufWriter::new(temporary(temp_dir.as_deref())?);
         sums.write_to(&mut file)?;
         let mut file = file.into_inner().map_err(IntoInnerError::into_error)?;

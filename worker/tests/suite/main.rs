@@ -11,4 +11,5 @@ mod ends;
 mod identity;
 mod processes;
 mod reference;
+mod scale_in;
 mod traces;

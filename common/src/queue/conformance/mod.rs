@@ -10,6 +10,7 @@ mod fairness;
 mod fencing;
 mod flow;
 mod progress;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,6 +122,9 @@ checks! {
     fairness::i11_a_light_tenant_does_not_wait_for_a_flood
     fairness::i11_tenants_share_by_size_of_work
     fairness::idleness_is_not_saved_up
+    waiting::the_longest_wait_is_known
+    waiting::notifications_are_told_apart
+    waiting::a_reaping_says_what_it_found
 }
 
 /// A queue to be checked, empty.
@@ -234,6 +238,6 @@ impl Bench {
     /// Lets time pass and has it noticed.
     async fn pass(&self, time: Duration) -> Verdict<u64> {
         self.clock.advance(time);
-        Ok(self.queue.reap().await?)
+        Ok(self.queue.reap().await?.moved())
     }
 }

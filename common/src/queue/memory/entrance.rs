@@ -22,6 +22,11 @@ impl Entrance {
         self.entries.contains(&text)
     }
 
+    /// Whether nothing stands before it.
+    pub(super) fn is_first(&self, task: TaskId) -> bool {
+        self.entries.front().is_some_and(|entry| *entry == task.to_string())
+    }
+
     pub(super) fn remove(&mut self, task: TaskId) {
         let text = task.to_string();
         self.entries.retain(|entry| *entry != text);

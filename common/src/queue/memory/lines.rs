@@ -119,6 +119,10 @@ impl Lines {
         self.waiting.values().flat_map(BTreeMap::values).map(|tasks| tasks.len() as u64).sum()
     }
 
+    pub(super) fn len_of(&self, line: &Line) -> u64 {
+        self.waiting.get(line).into_iter().flat_map(BTreeMap::values).map(|tasks| tasks.len() as u64).sum()
+    }
+
     /// Tasks of lines with a fingerprint that nobody has asked for since `since_ms`, each line in its order.
     pub(super) fn orphans(&self, since_ms: Option<u64>) -> Vec<TaskId> {
         let Some(since_ms) = since_ms else { return Vec::new() };

@@ -82,7 +82,7 @@ impl Machine {
         *self.world.open_of.entry(job.tenant.clone()).or_insert(0) += 1;
         self.world.cost_ms += limits::cost_ms(job);
         self.world.jobs.insert(id, Job::new(job.clone(), seq, now_ms));
-        self.create(task, Line::of(kind, ""), 0, String::new());
+        self.create(now_ms, task, Line::of(kind, ""), 0, String::new());
         self.entrance.push(task.to_string());
         Submitted::Accepted
     }
@@ -144,15 +144,31 @@ impl Machine {
 
     /// As [`Queue::depth`](crate::queue::Queue::depth).
     #[must_use]
-    pub fn depth(&self) -> Depth {
+    pub fn depth(&self, now_ms: u64) -> Depth {
+        let is_notice = |id: &&TaskId| id.kind == TaskKind::Notify;
+        let tasks = self.world.tasks.iter();
+        let waits = tasks.filter(|(id, task)| match task.place {
+            Place::Ready { .. } => !is_notice(id),
+            Place::Entering => self.entrance.is_first(**id),
+            Place::Active { .. } | Place::Delayed { .. } => false,
+        });
+        let oldest_ms = waits.map(|(_, task)| task.since_ms).min().unwrap_or(now_ms);
         Depth {
             jobs: self.world.open.len() as u64,
-            ready: self.entrance.len() + self.world.lines.len(),
+            ready: self.ready(),
             delayed: self.world.delayed.len() as u64,
             active: self.world.leases.len() as u64,
             cost_ms: self.world.cost_ms,
             dead: self.world.dead.len() as u64,
+            ready_notices: self.world.lines.len_of(&Line::of(TaskKind::Notify, "")),
+            active_notices: self.world.leases.values().filter(is_notice).count() as u64,
+            oldest_ready_ms: now_ms.saturating_sub(oldest_ms),
         }
+    }
+
+    /// Tasks that wait, foreign entries included.
+    pub(super) fn ready(&self) -> u64 {
+        self.entrance.len() + self.world.lines.len()
     }
 
     /// As [`Queue::dead`](crate::queue::Queue::dead).

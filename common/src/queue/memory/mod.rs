@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Claim, Claimant, Clock, Dead, Depth, Event, Failure, Fence, NewJob, Outcome, Queue, Result, Room, Rules,
-    State, Status, Submitted, TaskId, Token, limits,
+    Claim, Claimant, Clock, Dead, Depth, Event, Failure, Fence, NewJob, Outcome, Queue, Reaped, Result, Room,
+    Rules, State, Status, Submitted, TaskId, Token, limits,
 };
 use crate::ids::{Epoch, JobId, SongHash, StemName};
 
@@ -58,9 +58,9 @@ impl MemoryQueue {
     fn change<T>(&self, change: impl FnOnce(&mut Machine, u64) -> T) -> T {
         // The time is taken under the lock: it never goes back from one change to the next.
         let mut machine = self.read();
-        let before = machine.depth().ready;
+        let before = machine.ready();
         let answer = change(&mut machine, self.clock.now_ms());
-        let more = machine.depth().ready > before;
+        let more = machine.ready() > before;
         drop(machine);
         self.changes.notify_waiters();
         if more {
@@ -120,7 +120,7 @@ impl Queue for MemoryQueue {
         Ok(self.change(|machine, now_ms| machine.release(now_ms, task, token)))
     }
 
-    async fn reap(&self) -> Result<u64> {
+    async fn reap(&self) -> Result<Reaped> {
         Ok(self.change(Machine::reap))
     }
 
@@ -163,14 +163,14 @@ impl Queue for MemoryQueue {
         loop {
             let nap = end.min(Instant::now() + SLEEP);
             let rung = timeout_at(nap, self.bell.notified()).await.is_ok();
-            if rung || Instant::now() >= end || self.read().depth().ready > 0 {
+            if rung || Instant::now() >= end || self.read().ready() > 0 {
                 return Ok(());
             }
         }
     }
 
     async fn depth(&self) -> Result<Depth> {
-        Ok(self.read().depth())
+        Ok(self.read().depth(self.clock.now_ms()))
     }
 
     async fn dead(&self, limit: usize) -> Result<Vec<Dead>> {

@@ -8,19 +8,23 @@ use crate::queue::{Dead, State, TaskId, TaskKind, limits};
 
 impl Machine {
     /// A new task, on its way in. Nothing where its job is not known.
-    pub(super) fn create(&mut self, id: TaskId, line: Line, units: u32, part: String) {
+    pub(super) fn create(&mut self, now_ms: u64, id: TaskId, line: Line, units: u32, part: String) {
         let Some(job) = self.world.jobs.get_mut(&id.job) else { return };
         job.tasks.insert(id);
-        let task = Task { line, place: Place::Entering, attempt: 0, units, part, done: 0, takes: None };
+        let (place, since_ms) = (Place::Entering, now_ms);
+        let task = Task { line, place, since_ms, attempt: 0, units, part, done: 0, takes: None };
         self.world.tasks.insert(id, task);
     }
 
-    /// Puts a task that is in no other place into its line.
+    /// Puts a task that is in no other place into its line: at the head what comes back, which waits from now on.
     pub(super) fn wait(&mut self, now_ms: u64, id: TaskId, at_head: bool) {
         let Some(job) = self.world.jobs.get(&id.job) else { return };
         let Some(task) = self.world.tasks.get_mut(&id) else { return };
         let place = self.world.lines.wait(now_ms, id, &task.line, &job.new.tenant, at_head);
         task.place = Place::Ready { place };
+        if at_head {
+            task.since_ms = now_ms;
+        }
     }
 
     /// Takes a task out of wherever it is.
@@ -81,7 +85,7 @@ impl Machine {
         self.world.ended.insert((now_ms + self.rules.remember.as_millis() as u64, id.to_string()), id);
         if notify {
             let task = TaskId { job: id, plan: 0, kind: TaskKind::Notify, index: 0 };
-            self.create(task, Line::of(TaskKind::Notify, ""), 0, String::new());
+            self.create(now_ms, task, Line::of(TaskKind::Notify, ""), 0, String::new());
             self.wait(now_ms, task, false);
         }
     }

@@ -6,28 +6,31 @@ use super::lines::Line;
 use super::machine::Machine;
 use super::record::Place;
 use crate::ids::JobId;
-use crate::queue::{TaskId, TaskKind, limits};
+use crate::queue::{Reaped, TaskId, TaskKind, limits};
 
 impl Machine {
     /// As [`Queue::reap`](crate::queue::Queue::reap).
-    pub fn reap(&mut self, now_ms: u64) -> u64 {
+    pub fn reap(&mut self, now_ms: u64) -> Reaped {
         self.drain(now_ms);
-        let moved = self.reap_leases(now_ms) + self.wake_delayed(now_ms) + self.replan_orphans(now_ms);
+        let mut found = Reaped::default();
+        self.reap_leases(now_ms, &mut found);
+        found.woken = self.wake_delayed(now_ms);
+        self.replan_orphans(now_ms, &mut found);
         self.forget_ended(now_ms);
-        moved
+        found
     }
 
-    fn reap_leases(&mut self, now_ms: u64) -> u64 {
-        let mut moved = 0;
+    fn reap_leases(&mut self, now_ms: u64, found: &mut Reaped) {
         // From the last to the first, so that the first one is at the head afterwards.
         for id in due(&self.world.leases, now_ms).into_iter().rev() {
             let Some(task) = self.world.tasks.get(&id) else { continue };
             if !matches!(task.place, Place::Active { .. }) {
                 continue;
             }
-            moved += 1;
+            found.expired += 1;
             let attempt = task.attempt;
             if attempt >= self.rules.max_attempts {
+                found.dead += 1;
                 let reason = format!(
                     "given up after {attempt} attempts, the last one without a word within its lease"
                 );
@@ -37,7 +40,6 @@ impl Machine {
                 self.wait(now_ms, id, true);
             }
         }
-        moved
     }
 
     fn wake_delayed(&mut self, now_ms: u64) -> u64 {
@@ -50,7 +52,7 @@ impl Machine {
     }
 
     /// Songs whose spans or merge wait for workers that nobody has seen for long are planned again by others.
-    fn replan_orphans(&mut self, now_ms: u64) -> u64 {
+    fn replan_orphans(&mut self, now_ms: u64, found: &mut Reaped) {
         let since_ms = now_ms.checked_sub(self.rules.orphaned_after.as_millis() as u64);
         let mut orphans = BTreeMap::new();
         for task in self.world.lines.orphans(since_ms) {
@@ -60,14 +62,15 @@ impl Machine {
         }
         let chosen: Vec<TaskId> = orphans.into_values().take(limits::REPLAN).collect();
         for task in chosen.iter().rev() {
-            self.replan(now_ms, *task);
+            found.replanned += 1;
+            self.replan(now_ms, *task, found);
         }
-        chosen.len() as u64
     }
 
-    fn replan(&mut self, now_ms: u64, orphan: TaskId) {
+    fn replan(&mut self, now_ms: u64, orphan: TaskId, found: &mut Reaped) {
         let plan = orphan.plan + 1;
         if plan >= self.rules.max_attempts {
+            found.dead += 1;
             let reason =
                 format!("given up after {plan} plans: no worker of the kind that planned it came back");
             self.give_up(now_ms, orphan, &reason);
@@ -80,7 +83,7 @@ impl Machine {
         job.left.clear();
         job.said.clear();
         let task = TaskId { job: orphan.job, plan, kind: TaskKind::Plan, index: 0 };
-        self.create(task, Line::of(TaskKind::Plan, ""), 0, String::new());
+        self.create(now_ms, task, Line::of(TaskKind::Plan, ""), 0, String::new());
         self.wait(now_ms, task, true);
     }
 

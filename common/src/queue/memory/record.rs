@@ -134,6 +134,8 @@ pub(super) enum Place {
 pub(super) struct Task {
     pub(super) line: Line,
     pub(super) place: Place,
+    /// When it began to wait.
+    pub(super) since_ms: u64,
     pub(super) attempt: u32,
     pub(super) units: u32,
     pub(super) part: String,

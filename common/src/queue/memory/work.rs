@@ -61,6 +61,7 @@ impl Machine {
         Some(Claim {
             task: id,
             attempt: task.attempt,
+            last: task.attempt >= self.rules.max_attempts,
             tenant: job.new.tenant.clone(),
             song: job.new.song,
             payload: job.new.payload.clone(),
@@ -172,7 +173,13 @@ impl Machine {
         job.left = (0..job.spans).collect();
         for (index, span) in (0..).zip(&plan.spans) {
             let task = TaskId { kind: TaskKind::Span, index, ..id };
-            self.create(task, Line::of(TaskKind::Span, &plan.fingerprint), span.units, span.part.clone());
+            self.create(
+                now_ms,
+                task,
+                Line::of(TaskKind::Span, &plan.fingerprint),
+                span.units,
+                span.part.clone(),
+            );
             self.wait(now_ms, task, false);
         }
     }
@@ -185,7 +192,7 @@ impl Machine {
         if job.left.remove(&id.index) && job.left.is_empty() {
             let line = Line::of(TaskKind::Merge, &job.fingerprint);
             let merge = TaskId { kind: TaskKind::Merge, index: 0, ..id };
-            self.create(merge, line, 0, String::new());
+            self.create(now_ms, merge, line, 0, String::new());
             self.wait(now_ms, merge, false);
         }
     }

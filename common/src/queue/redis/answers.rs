@@ -43,11 +43,13 @@ pub(super) fn fence(text: &str) -> Result<Fence> {
     }
 }
 
-pub(super) fn claim(fields: Vec<String>) -> Result<Claim> {
+pub(super) fn claim(fields: Vec<String>, max_attempts: u32) -> Result<Claim> {
     let [task, attempt, tenant, song, payload, part, spans] = fixed(fields)?;
+    let attempt = parse(&attempt)?;
     Ok(Claim {
         task: parse(&task)?,
-        attempt: parse(&attempt)?,
+        attempt,
+        last: attempt >= max_attempts,
         tenant: parse(&tenant)?,
         song: parse(&song)?,
         payload,

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use super::{RedisQueue, answers};
 use crate::ids::{Epoch, JobId, SongHash, StemName};
 use crate::queue::{
-    Claim, Claimant, Dead, Depth, Event, Failure, Fence, First, NewJob, Outcome, Queue, Result, Room, State,
-    Status, Submitted, TaskId, TaskKind, Token, limits,
+    Claim, Claimant, Dead, Depth, Event, Failure, Fence, First, NewJob, Outcome, Queue, Reaped, Result, Room,
+    State, Status, Submitted, TaskId, TaskKind, Token, limits,
 };
 
 /// How often someone who waits for news of a job asks for them.
@@ -43,7 +43,7 @@ impl Queue for RedisQueue {
                 }
             })
             .await?;
-        fields.map(answers::claim).transpose()
+        fields.map(|fields| answers::claim(fields, self.rules.max_attempts)).transpose()
     }
 
     async fn progress(&self, task: TaskId, token: Token, done: u32, total: u32) -> Result<Fence> {
@@ -107,12 +107,13 @@ impl Queue for RedisQueue {
         answers::fence(&answer)
     }
 
-    async fn reap(&self) -> Result<u64> {
-        let (moved, old): (u64, String) = self.call(&self.scripts.reap, |_| ()).await?;
+    async fn reap(&self) -> Result<Reaped> {
+        let (expired, woken, replanned, dead, old): (u64, u64, u64, u64, String) =
+            self.call(&self.scripts.reap, |_| ()).await?;
         if !old.is_empty() {
             self.sweep_behind();
         }
-        Ok(moved)
+        Ok(Reaped { expired, woken, replanned, dead })
     }
 
     async fn cancel(&self, job: JobId) -> Result<Option<State>> {
@@ -203,8 +204,19 @@ impl Queue for RedisQueue {
     }
 
     async fn depth(&self) -> Result<Depth> {
-        let (jobs, ready, delayed, active, cost_ms, dead) = self.call(&self.scripts.depth, |_| ()).await?;
-        Ok(Depth { jobs, ready, delayed, active, cost_ms, dead })
+        let (jobs, ready, delayed, active, cost_ms, dead, ready_notices, active_notices, oldest_ready_ms) =
+            self.call(&self.scripts.depth, |_| ()).await?;
+        Ok(Depth {
+            jobs,
+            ready,
+            delayed,
+            active,
+            cost_ms,
+            dead,
+            ready_notices,
+            active_notices,
+            oldest_ready_ms,
+        })
     }
 
     async fn dead(&self, limit: usize) -> Result<Vec<Dead>> {

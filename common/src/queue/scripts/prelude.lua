@@ -68,7 +68,8 @@ local function has_fingerprint(line)
   return string.find(line, '^merge:') or string.find(line, '^span:')
 end
 
--- Puts a task that is nowhere into its line.
+-- Puts a task that is nowhere into its line: at the head what comes back, which waits from now on, at the tail what is
+-- new, which waits since it was created.
 local function wait(tid, line, tenant, at_head)
   local tenants = key('line', line)
   if has_fingerprint(line) and redis.call('EXISTS', tenants) == 0 then
@@ -83,6 +84,7 @@ local function wait(tid, line, tenant, at_head)
   redis.call('ZADD', key('ready', line, tenant), place, tid)
   redis.call('ZADD', tenants, 'NX', virtual_time(tenant), tenant)
   redis.call('HSET', key('task', tid), 'place', 'ready')
+  if at_head then redis.call('HSET', key('task', tid), 'since', NOW) end
 end
 
 -- Takes a task out of wherever it is: in its line, with a worker, delayed, or in the entrance.
@@ -107,7 +109,7 @@ end
 
 local function create(tid, job, line, tenant, units, part)
   redis.call('HSET', key('task', tid), 'v', VERSION, 'line', line, 'tenant', tenant, 'attempt', 0,
-    'units', units, 'part', part, 'done', 0)
+    'units', units, 'part', part, 'done', 0, 'since', NOW)
   redis.call('SADD', key('tasks', job), tid)
 end
 

@@ -1,5 +1,6 @@
--- Gives how many tasks moved, and an earlier epoch of which something may be left.
-local moved = 0
+-- Gives how many leases had ended, delayed tasks woke and songs were planned again, how much of that was given up; and
+-- an earlier epoch of which something may be left.
+local expired_count, woken, replanned, dead = 0, 0, 0, 0
 
 -- The record of a task in a state that this release knows; otherwise it is left alone.
 local function known(tid, place)
@@ -19,8 +20,9 @@ for i = #expired, 1, -1 do
   local tid = expired[i]
   local task = known(tid, 'active')
   if task then
-    moved = moved + 1
+    expired_count = expired_count + 1
     if tonumber(task[5]) >= MAX_ATTEMPTS then
+      dead = dead + 1
       give_up(tid, 'given up after ' .. task[5] .. ' attempts, the last one without a word within its lease')
     else
       take_out(tid)
@@ -41,7 +43,7 @@ for i = #delayed, 1, -1 do
   local tid = delayed[i]
   local task = known(tid, 'delayed')
   if task then
-    moved = moved + 1
+    woken = woken + 1
     take_out(tid)
     wait(tid, task[3], task[4], true)
   end
@@ -69,10 +71,11 @@ end
 table.sort(orphans, function(a, b) return a.seq < b.seq end)
 for i = math.min(#orphans, REPLAN), 1, -1 do
   local job = orphans[i].job
-  moved = moved + 1
+  replanned = replanned + 1
   local record = redis.call('HMGET', key('job', job), 'tenant', 'plan')
   local plan = tonumber(record[2]) + 1
   if plan >= MAX_ATTEMPTS then
+    dead = dead + 1
     give_up(orphans[i].tid, 'given up after ' .. plan .. ' plans: no worker of the kind that planned it came back')
   else
     destroy_all(job)
@@ -95,5 +98,6 @@ for _, job in ipairs(due('ended')) do
   end
 end
 
+local moved = expired_count + woken + replanned
 if moved > 0 then ring(moved) end
-return { moved, redis.call('SRANDMEMBER', PREFIX .. 'old') or '' }
+return { expired_count, woken, replanned, dead, redis.call('SRANDMEMBER', PREFIX .. 'old') or '' }

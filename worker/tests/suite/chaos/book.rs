@@ -58,6 +58,8 @@ pub(crate) struct Book {
     pub(crate) rest_dies: bool,
     /// How much was read and found whole.
     pub(crate) reads: AtomicU64,
+    /// Songs that had to be sent again: the service was not there, or did not take them.
+    pub(crate) again: AtomicU64,
     began: Instant,
 }
 
@@ -69,10 +71,10 @@ pub(crate) struct Before {
 
 impl Book {
     pub(crate) fn new(wishes: Vec<Wish>, epoch: Epoch, rest_dies: bool) -> Self {
-        let (pages, violations, losses, reads) = Default::default();
+        let (pages, violations, losses, reads, again) = Default::default();
         let reset = Mutex::new((epoch, Fate::Gone));
         let (horizon, began) = (AtomicUsize::new(usize::MAX), Instant::now());
-        Self { wishes, pages, violations, reset, losses, horizon, rest_dies, reads, began }
+        Self { wishes, pages, violations, reset, losses, horizon, rest_dies, reads, again, began }
     }
 
     pub(crate) fn violation(&self, what: String) {

@@ -66,7 +66,11 @@ pub(crate) async fn accepted(book: &Book, http: Http, hooks_port: u16, number: u
         if keyed.load(Ordering::Relaxed) {
             headers.push(("idempotency-key", &key));
         }
-        let answer = http.send(Method::POST, &path, &headers, Bytes::from(wish.bytes.clone())).await?;
+        let answer = http.send(Method::POST, &path, &headers, Bytes::from(wish.bytes.clone())).await;
+        if answer.as_ref().map_or(true, Answer::is_outage) {
+            book.again.fetch_add(1, Ordering::Relaxed);
+        }
+        let answer = answer?;
         if answer.status == 409 {
             // A request that died with its server has the key still: the song itself is enough to know it by.
             keyed.store(false, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //!
 //! `scripts/chaos.sh` runs it as large as wanted; an ordinary run of the tests a small one.
 
+mod balancer;
 mod book;
 mod checks;
 mod clients;
@@ -9,6 +10,7 @@ mod failpoints;
 mod faults;
 mod hooks;
 mod readers;
+mod rolling;
 pub(crate) mod songs;
 
 use std::sync::Arc;

@@ -105,8 +105,14 @@ impl Site {
     fn new(servers: &Arc<Servers>, number: u32, s3: Option<S3>) -> Self {
         let folder = servers.root.path().join(format!("site-{number}"));
         std::fs::create_dir_all(folder.join("temp")).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { servers: Arc::clone(servers), number, http: Http::new(port), s3, collector: None, folder }
+        Self {
+            servers: Arc::clone(servers),
+            number,
+            http: Http::new(free_port()),
+            s3,
+            collector: None,
+            folder,
+        }
     }
 
     /// Folder of temporary files of its programs.
@@ -144,12 +150,13 @@ impl Site {
         format!("unix://{}?db={}", self.servers.valkey.socket().display(), self.number)
     }
 
-    fn arguments(&self) -> Vec<String> {
+    /// Those of every program; `admin_port` 0 takes any.
+    fn arguments(&self, admin_port: u16) -> Vec<String> {
         let mut arguments = vec![
             format!("--redis-url={}", self.redis_url()),
             format!("--lease={LEASE_S}"),
             "--address=127.0.0.1".to_owned(),
-            "--admin-port=0".to_owned(),
+            format!("--admin-port={admin_port}"),
         ];
         arguments.extend(self.collector.iter().map(|address| format!("--otlp-endpoint={address}")));
         arguments.extend(match self.s3 {
@@ -172,33 +179,55 @@ impl Site {
 
     /// The same with further settings.
     pub(crate) fn worker_with(&self, name: &str, failpoint: &str, further: &[&str]) -> Program {
-        let mut arguments = self.arguments();
-        arguments.extend([
+        let mut arguments = self.arguments(0);
+        arguments.extend(self.arguments_of_workers(SPAN_SEGMENTS));
+        arguments.extend(further.iter().map(ToString::to_string));
+        Program::start(&program("worker"), &arguments, failpoint, &self.log(name))
+    }
+
+    /// The same with spans of so many segments.
+    pub(crate) fn worker_of_spans(&self, name: &str, segments: usize, further: &[&str]) -> Program {
+        let mut arguments = self.arguments(0);
+        arguments.extend(self.arguments_of_workers(segments));
+        arguments.extend(further.iter().map(ToString::to_string));
+        Program::start(&program("worker"), &arguments, "", &self.log(name))
+    }
+
+    /// Starts a program of any build, which says on a port whether it is ready.
+    pub(crate) fn program_of(&self, build: &Path, role: &str, name: &str, ports: Ports) -> Program {
+        let mut arguments = self.arguments(ports.admin);
+        match ports.clients {
+            None => arguments.extend(self.arguments_of_workers(SPAN_SEGMENTS)),
+            Some(port) => arguments.extend([
+                format!("--port={port}"),
+                format!("--callback-allow=127.0.0.1:{}", ports.hooks),
+                "--rate=0".to_owned(),
+            ]),
+        }
+        Program::start(&build.join(role), &arguments, "", &self.log(name))
+    }
+
+    fn arguments_of_workers(&self, span_segments: usize) -> [String; 7] {
+        [
             format!("--model={MODEL}"),
             format!("--model-dir={}", self.servers.models_dir().display()),
             format!("--temp-dir={}", self.temp_dir().display()),
-            format!("--span-segments={SPAN_SEGMENTS}"),
+            format!("--span-segments={span_segments}"),
             "--threads=1".to_owned(),
             "--sweep-every=5".to_owned(),
             "--offline".to_owned(),
-        ]);
-        arguments.extend(further.iter().map(ToString::to_string));
-        Program::start(Path::new(env!("CARGO_BIN_EXE_worker")), &arguments, failpoint, &self.log(name))
+        ]
     }
 
     /// Starts the interface and waits until it answers; what listens on `hooks_port` may be told of ends.
     pub(crate) async fn rest(&self, hooks_port: u16, failpoint: &str) -> Program {
-        let mut arguments = self.arguments();
+        let mut arguments = self.arguments(0);
         arguments.extend([
             format!("--port={}", self.http.port()),
             format!("--callback-allow=127.0.0.1:{hooks_port}"),
             "--rate=0".to_owned(),
-            "--grpc-port=0".to_owned(),
         ]);
-        // Beside the worker: all programs of the workspace are built into one folder.
-        let program = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name("rest");
-        assert!(program.is_file(), "{} is not built: use cargo with --workspace", program.display());
-        let rest = Program::start(&program, &arguments, failpoint, &self.log("rest"));
+        let rest = Program::start(&program("rest"), &arguments, failpoint, &self.log("rest"));
         self.http.answers().await;
         rest
     }
@@ -208,6 +237,35 @@ impl Site {
         let folder = std::env::var_os("MSAAS_TEST_LOGS").map_or_else(|| self.folder.clone(), PathBuf::from);
         folder.join(format!("{}-{name}.log", self.number))
     }
+
+    /// What a program has logged so far.
+    pub(crate) fn logged(&self, name: &str) -> String {
+        std::fs::read_to_string(self.log(name)).unwrap_or_default()
+    }
+}
+
+/// Ports of a program: of health and figures, of clients where it is `rest`, and of those whom it may tell of ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) admin: u16,
+    pub(crate) clients: Option<u16>,
+    pub(crate) hooks: u16,
+}
+
+/// The programs of this build: all of the workspace are built into one folder.
+pub(crate) fn this_build() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_worker")).parent().unwrap().to_owned()
+}
+
+fn program(role: &str) -> PathBuf {
+    let program = this_build().join(role);
+    assert!(program.is_file(), "{} is not built: use cargo with --workspace", program.display());
+    program
+}
+
+/// A port that nobody has at the moment.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn models_in(dir: &Path) -> ModelStore {

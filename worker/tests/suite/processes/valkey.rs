@@ -56,6 +56,11 @@ impl Valkey {
         self.ask(database, "KEYS *").unwrap()
     }
 
+    /// What a list holds.
+    pub(crate) fn lines(&self, database: u32, list: &str) -> Vec<String> {
+        self.ask(database, &format!("LRANGE {list} 0 -1")).unwrap()
+    }
+
     fn await_answers(&self) {
         let end = Instant::now() + Duration::from_secs(20);
         while self.ask(0, "PING").is_err() {

@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) service: String,
+    /// Number of its process.
+    pub(super) process: String,
     pub(super) name: String,
     /// Hexadecimal digits, as in `traceparent`.
     pub(super) trace: String,
@@ -72,16 +74,14 @@ async fn take(
 fn seen(message: ExportTraceServiceRequest) -> Vec<Seen> {
     let of_resource = message.resource_spans.into_iter().flat_map(|resource| {
         let of_process = texts(resource.resource.unwrap_or_default().attributes);
-        let service = of_process.get("service.name").cloned().unwrap_or_default();
-        resource
-            .scope_spans
-            .into_iter()
-            .flat_map(|scope| scope.spans)
-            .map(move |span| (service.clone(), span))
+        let of =
+            ["service.name", "process.pid"].map(|name| of_process.get(name).cloned().unwrap_or_default());
+        resource.scope_spans.into_iter().flat_map(|scope| scope.spans).map(move |span| (of.clone(), span))
     });
     of_resource
-        .map(|(service, span)| Seen {
+        .map(|([service, process], span)| Seen {
             service,
+            process,
             name: span.name,
             trace: hex(&span.trace_id),
             id: hex(&span.span_id),
