@@ -61,7 +61,10 @@ async fn a_worker_that_stops_is_not_ready_but_alive_and_gives_its_task_back_thou
     for pod in [&rest, &worker] {
         assert_eq!(pod.asked(ALIVE).await.unwrap().0, 200, "without Redis");
     }
-    assert_eq!(worker.asked(READY).await.unwrap().0, 200, "without Redis");
+    // Results go on.
+    for pod in [&rest, &worker] {
+        assert_eq!(pod.asked(READY).await.unwrap().0, 200, "without Redis");
+    }
 
     let (asked, grace) = (Instant::now(), Duration::from_secs(worker.container.grace_s));
     worker.program.terminate();
@@ -99,6 +102,33 @@ async fn a_server_that_stops_is_not_ready_at_once_and_takes_connections_for_a_wh
     assert!(rest.program.ended().await.unwrap().success());
     let took = asked.elapsed();
     assert!(took > Duration::from_secs(4) && took < grace, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_figures_of_the_autoscaler_are_what_waits_and_what_runs_without_notices() {
+    let cluster = Cluster::start().await;
+    let mut rest = cluster.pod("rest");
+    rest.until(READY, 200).await;
+    let figures = told::figures();
+    let read = async || -> Vec<String> {
+        let told = rest.admin.get("/metrics").await.unwrap();
+        let told = String::from_utf8_lossy(&told.body).into_owned();
+        let value = |figure: &String| told.lines().find_map(|line| line.strip_prefix(figure.as_str()));
+        figures.iter().map(|figure| value(figure).unwrap_or("is not there").trim().to_owned()).collect()
+    };
+    assert_eq!(figures.len(), 2, "{figures:?}");
+    assert_eq!(read().await, ["0", "0"]);
+    let path = format!("/v2/jobs?model={MODEL}&format=wav");
+    let body = Bytes::from(song(8000 * 120));
+    rest.clients.send(Method::POST, &path, &[("content-type", "audio/wav")], body).await.unwrap();
+    assert_eq!(read().await, ["1", "0"]);
+    let _worker = cluster.pod("worker");
+    let taken = async {
+        while read().await[1] != "1" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), taken).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

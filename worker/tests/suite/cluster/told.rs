@@ -1,6 +1,6 @@
 //! What chart and manifests say of each container, as `scripts/cluster-check.sh` writes it down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -34,11 +34,20 @@ pub(super) fn file(path: &str) -> PathBuf {
     repository().join(path)
 }
 
+fn told() -> BTreeMap<String, Value> {
+    serde_json::from_str(&std::fs::read_to_string(file("k8s/programs.json")).unwrap()).unwrap()
+}
+
+/// The figures that autoscalers look at.
+pub(super) fn figures() -> BTreeSet<String> {
+    let told = told();
+    let figures = told.values().filter_map(|told| told["figures"].as_array()).flatten();
+    figures.map(|figure| figure.as_str().unwrap().to_owned()).collect()
+}
+
 /// All containers by name, as in `overlay local: Deployment/rest: rest`.
 pub(super) fn containers() -> BTreeMap<String, Container> {
-    let told: BTreeMap<String, Value> =
-        serde_json::from_str(&std::fs::read_to_string(file("k8s/programs.json")).unwrap()).unwrap();
-    let containers = told.into_iter().filter(|(_, told)| told["command"].is_array());
+    let containers = told().into_iter().filter(|(_, told)| told["command"].is_array());
     containers.map(|(name, told)| (name, serde_json::from_value(told).unwrap())).collect()
 }
 
