@@ -79,6 +79,17 @@ confined() {
     done
 }
 
+# Waits until a program says by its health check that it is ready, as long as it lives and for five minutes at most.
+healthy() { # NAME PROCESS RUN...
+    local name=$1 process=$2 give_up_at=$((SECONDS + 300))
+    shift 2
+    until "$@" "/bin/$name" --ready 2>"$folder/$name.why"; do
+        kill -0 "$process" && [ "$SECONDS" -lt "$give_up_at" ] && sleep 0.3 && continue
+        tail -n 5 "$folder/$name.log" "$folder/$name.why" >&2
+        exit 1
+    done
+}
+
 separate() {
     local servers rest worker song=/outside/song.mp3 out=/var/lib/msaas
     servers=$(scripts/servers.sh)
@@ -105,14 +116,8 @@ separate() {
     rest=$! && started+=("$rest")
     "${as_worker[@]}" /bin/worker >"$folder/worker.log" 2>&1 &
     worker=$! && started+=("$worker")
-    until "${as_rest[@]}" /bin/rest --ready 2>/dev/null; do
-        kill -0 "$rest" || { cat "$folder/rest.log" >&2 && exit 1; }
-        sleep 0.3
-    done
-    until "${as_worker[@]}" /bin/worker --ready 2>/dev/null; do
-        kill -0 "$worker" || { cat "$folder/worker.log" >&2 && exit 1; }
-        sleep 0.3
-    done
+    healthy rest "$rest" "${as_rest[@]}"
+    healthy worker "$worker" "${as_worker[@]}"
     confined "$rest"
     confined "$worker"
     say "both are ready, as user 65532, without any right of root's"

@@ -64,7 +64,7 @@ tar --create --directory "$unpacked" --sort name --mtime "@$epoch" --owner 0 --g
     gzip --no-name --best >"$out/$archive.tar.gz"
 
 say "listing what the programs are made of"
-SOURCE_DATE_EPOCH=$epoch cargo cyclonedx --quiet --format json --describe binaries --target "$(rustc --print host-tuple)"
+SOURCE_DATE_EPOCH=$epoch cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --target "$(rustc --print host-tuple)"
 for name in msaas rest worker; do mv "$name/${name}_bin.cdx.json" "$out/$name-$version.cdx.json"; done
 
 (cd "$out" && sha256sum -- * >SHA256SUMS && cat SHA256SUMS)
