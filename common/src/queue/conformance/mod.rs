@@ -10,6 +10,7 @@ mod fairness;
 mod fencing;
 mod flow;
 mod progress;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,6 +122,9 @@ checks! {
     fairness::i11_a_light_tenant_does_not_wait_for_a_flood
     fairness::i11_tenants_share_by_size_of_work
     fairness::idleness_is_not_saved_up
+    workers::workers_are_seen_at_work_and_waiting
+    workers::a_silent_worker_is_seen_until_its_task_is_taken_back
+    workers::who_only_tells_callers_is_no_worker
 }
 
 /// A queue to be checked, empty.

@@ -11,7 +11,9 @@ impl Machine {
     pub(super) fn create(&mut self, id: TaskId, line: Line, units: u32, part: String) {
         let Some(job) = self.world.jobs.get_mut(&id.job) else { return };
         job.tasks.insert(id);
-        let task = Task { line, place: Place::Entering, attempt: 0, units, part, done: 0, takes: None };
+        let (place, attempt, done, since_ms) = (Place::Entering, 0, 0, 0);
+        let (takes, worker, before) = (None, None, None);
+        let task = Task { line, place, attempt, units, part, done, takes, worker, since_ms, before };
         self.world.tasks.insert(id, task);
     }
 

@@ -14,6 +14,8 @@ impl Machine {
         self.drain(now_ms);
         let moved = self.reap_leases(now_ms) + self.wake_delayed(now_ms) + self.replan_orphans(now_ms);
         self.forget_ended(now_ms);
+        let lease_ms = self.rules.lease.as_millis() as u64;
+        self.world.idle.retain(|_, asked_ms| *asked_ms + lease_ms > now_ms);
         moved
     }
 

@@ -141,4 +141,8 @@ pub(super) struct Task {
     pub(super) done: u64,
     /// Fingerprint of its worker, where that takes spans or merges.
     pub(super) takes: Option<String>,
+    /// Who claimed it last, and when; who had it before.
+    pub(super) worker: Option<String>,
+    pub(super) since_ms: u64,
+    pub(super) before: Option<String>,
 }

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use super::{RedisQueue, answers};
 use crate::ids::{Epoch, JobId, SongHash, StemName};
 use crate::queue::{
-    Claim, Claimant, Dead, Depth, Event, Failure, Fence, First, NewJob, Outcome, Queue, Result, Room, State,
-    Status, Submitted, TaskId, TaskKind, Token, limits,
+    Claim, Claimant, Dead, Depth, Event, Failure, Fence, First, NewJob, Outcome, Queue, Result, Room, Seen,
+    State, Status, Submitted, TaskId, TaskKind, Token, limits,
 };
 
 /// How often someone who waits for news of a job asks for them.
@@ -205,6 +205,15 @@ impl Queue for RedisQueue {
     async fn depth(&self) -> Result<Depth> {
         let (jobs, ready, delayed, active, cost_ms, dead) = self.call(&self.scripts.depth, |_| ()).await?;
         Ok(Depth { jobs, ready, delayed, active, cost_ms, dead })
+    }
+
+    async fn workers(&self, limit: usize) -> Result<Vec<Seen>> {
+        let rows: Vec<Vec<String>> = self
+            .call(&self.scripts.workers, |call| {
+                call.arg(limit.min(limits::WORKERS));
+            })
+            .await?;
+        rows.into_iter().map(answers::seen).collect()
     }
 
     async fn dead(&self, limit: usize) -> Result<Vec<Dead>> {

@@ -95,5 +95,7 @@ for _, job in ipairs(due('ended')) do
   end
 end
 
+redis.call('ZREMRANGEBYSCORE', key('idle'), '-inf', NOW - LEASE_MS)
+
 if moved > 0 then ring(moved) end
 return { moved, redis.call('SRANDMEMBER', PREFIX .. 'old') or '' }
