@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser as _;
-use common::process::Process;
+use common::process::{self, Process};
 use rest::Config;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Config::parse()).await {
+    let config = process::settings(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

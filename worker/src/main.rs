@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use common::admin::{self, Health};
 use common::backends::{KeepArgs, QueueArgs, StoreArgs};
-use common::process::Process;
+use common::process::{self, Process};
 use common::telemetry::TelemetryArgs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn work() -> ExitCode {
-    match run(Config::parse()).await {
+    let config = process::settings(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
