@@ -78,10 +78,16 @@ impl Health for Ready {
             return Err("stopping".to_owned());
         }
         let asked = async {
-            let depth = self.0.ledger.queue().depth().await.map_err(|error| error.to_string())?;
+            let queue = self.0.ledger.queue();
+            let depth = queue.depth().await.map_err(|error| error.to_string())?;
             metrics::gauge!("msaas_queue_jobs").set(depth.jobs as f64);
             metrics::gauge!("msaas_queue_audio_seconds").set(depth.cost_ms as f64 / 1e3);
             metrics::gauge!("msaas_queue_dead").set(depth.dead as f64);
+            let workers = queue.workers(usize::MAX).await.map_err(|error| error.to_string())?;
+            let busy = workers.iter().filter(|seen| seen.task.is_some()).count();
+            for (state, count) in [("busy", busy), ("idle", workers.len() - busy)] {
+                metrics::gauge!("msaas_workers", "state" => state).set(count as f64);
+            }
             let store = self.0.ledger.store();
             store.head(&ObjectKey::epoch(Epoch(0))).await.map(|_| ()).map_err(|error| error.to_string())
         };
