@@ -77,10 +77,11 @@ async fn run(config: Config) -> Result<()> {
     let Some(ledger) = ledger else { return Ok(()) };
     let crash = config.simulate_crash_after.map(Duration::from_secs_f64);
     let worker = Arc::new(config.worker.worker(ledger)?.crashing_after(crash));
-    let (engine, model) = (Arc::clone(&worker), config.worker.model.clone());
-    tokio::task::spawn_blocking(move || engine.warm_up(&model)).await??;
+    let (engine, model) = (Arc::clone(&worker), config.worker.model());
+    let loaded = model.clone();
+    tokio::task::spawn_blocking(move || engine.warm_up(&loaded)).await??;
     warm.0.store(true, Ordering::Release);
-    tracing::info!(model = %config.worker.model, "ready");
+    tracing::info!(%model, "ready");
     worker.run(&process.stop).await?;
     tracing::info!("stopped");
     Ok(())
