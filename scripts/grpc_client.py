@@ -5,6 +5,7 @@ usage: grpc_client.py HOST:PORT CHECK [ARGUMENT ...] [CHECK ...]
   scenario SONG             submits, watches, gets, lists, downloads; the same again
   errors                    status codes and the words that stand beside them
   cancel SONG               stops a job and sees its end
+  link URL SONG             has the service fetch a song
   memory SONG SHA256 PID    submits a song and looks at what the server's process needs for it
   keys KEY                  calls without a key, with a wrong one, with this one
   tls CERTIFICATE           calls under TLS, and without
@@ -143,6 +144,13 @@ def cancel(service, song):
     fails("its stem", "NOT_FOUND", "not_found", lambda: list(service.Download(id=job.id, stem="bass")))
 
 
+def link(service, url, song):
+    order = lambda url: iter([service.message("SubmitRequest", order=service.message("Order", url=url))])
+    with open(song, "rb") as file:
+        expect("the song", service.Submit(order(url)).song, hashlib.sha256(file.read()).hexdigest())
+    fails("a link inside", "INVALID_ARGUMENT", "invalid_link", lambda: service.Submit(order("http://10.0.0.1/x.mp3")))
+
+
 def resident_kib(pid, name):
     with open(f"/proc/{pid}/status", encoding="utf-8") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(name))
@@ -190,7 +198,7 @@ class Plain:
         return self.stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
 
 
-CHECKS = {"health": 0, "scenario": 1, "errors": 0, "cancel": 1, "memory": 3, "keys": 1, "tls": 1}
+CHECKS = {"health": 0, "scenario": 1, "errors": 0, "cancel": 1, "link": 2, "memory": 3, "keys": 1, "tls": 1}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:

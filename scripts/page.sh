@@ -30,6 +30,7 @@ if [ "${1:-}" = --pictures ]; then
     node web/tests/pictures.js docs/images
     exit
 fi
+[ -n "${MSAAS_TEST_VALKEY:-}" ] || eval "$(scripts/servers.sh)"
 models=$(mktemp -d)
 trap 'rm -rf "$models"' EXIT
 "$programs/examples/small_network" "$models"

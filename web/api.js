@@ -29,7 +29,7 @@ export class Problem extends Error {
 }
 
 /** How much the server takes; as it tells once it is asked. */
-export const limits = { upload_bytes: 200 << 20 };
+export const limits = { upload_bytes: 200 << 20, links: false };
 
 const shows = (shown) => (shown === null ? {} : { authorization: `Bearer ${shown}` });
 
@@ -51,8 +51,8 @@ export async function call(path, { headers = {}, ...rest } = {}) {
 
 export const read = async (path, options) => (await call(path, options)).json();
 
-export const post = (path, body) => read(path, {
-  method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' },
+export const post = (path, body, options = {}) => read(path, {
+  ...options, method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' },
 });
 
 /** Sends a file and gives the job; `progress` hears of the part that is sent, 0 to 1. */

@@ -76,8 +76,31 @@ function take(files) {
   }
 }
 
+function follow(link) {
+  const song = new Song({ name: named(link), link, query: choice.query });
+  add(song, true);
+  // Nothing is sent from here: it need not wait for what is.
+  song.send();
+}
+
+/** The name of a link's file, as far as it has one. */
+function named(link) {
+  const file = new URL(link).pathname.split('/').pop().replace(/\.[^.]+$/, '');
+  try {
+    return decodeURIComponent(file);
+  } catch {
+    return file;
+  }
+}
+
 function listen() {
-  const [drop, files] = [place('drop'), place('files')];
+  const [drop, files, link] = [place('drop'), place('files'), place('link')];
+  link.hidden = !limits.links;
+  link.addEventListener('submit', (event) => {
+    event.preventDefault();
+    follow(place('link-url').value);
+    link.reset();
+  });
   files.addEventListener('change', () => {
     take([...files.files]);
     files.value = '';

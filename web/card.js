@@ -11,6 +11,9 @@ const STEP = 25;
 /** Refusals of a song that another try does not change: it is not there any more, too large, or no audio. */
 const FINAL = [404, 410, 413, 415, 422];
 
+/** Refusals that may be another one's fault, and pass. */
+const PASSING = ['link_failed', 'link_slow'];
+
 /** Covers are fetched when their cards come into sight. */
 const sight = new IntersectionObserver((entries) => {
   for (const { target } of entries.filter(({ isIntersecting }) => isIntersecting)) {
@@ -62,7 +65,7 @@ export class Card {
     this.#state(state, job, problem);
     this.#progress(state, job);
     this.#ready(job);
-    const lost = problem !== null && FINAL.includes(problem.status);
+    const lost = problem !== null && FINAL.includes(problem.status) && !PASSING.includes(problem.code);
     this.cancel.hidden = song.ended || state === 'checking';
     this.retry.hidden = !['failed', 'canceled'].includes(state) || lost;
     this.remove.hidden = !song.ended;
@@ -122,7 +125,7 @@ export class Card {
     const step = state === 'running' ? Math.floor(this.song.job.progress.percent / STEP) : 0;
     const { state: before, step: last } = this.#told;
     this.#told = { state, step };
-    const moved = state !== before && !['checking', 'sending'].includes(state);
+    const moved = state !== before && !['checking', 'sending', 'fetching'].includes(state);
     const news = before !== null && before !== 'checking' && (moved || step > last);
     if (news) announce(`${this.song.title}: ${this.state.textContent}`);
   }

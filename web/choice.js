@@ -2,7 +2,7 @@
 
 import { read } from './api.js';
 import { el, say } from './dom.js';
-import { stem } from './words.js';
+import { known, stem } from './words.js';
 
 const KEPT = 'msaas.choice';
 
@@ -20,7 +20,7 @@ export class Choice {
   constructor(form, models) {
     this.models = models;
     this.#form = form;
-    const model = select('model', models.map(({ name }) => [name, `model.${name}`, {}]));
+    const model = select('model', models.map(({ name }) => [name, known(`model.${name}`) ? `model.${name}` : 'model.other', { name }]));
     this.#what = el('select', { name: 'what' });
     this.#which = el('fieldset', { class: 'which' });
     const format = select('format', Object.keys(FORMATS).map((name) => [name, `format.${name}`, {}]));

@@ -4,7 +4,7 @@ import { call, post, read } from './api.js';
 import { say } from './dom.js';
 import { ask, key } from './key.js';
 import { languages, offer } from './language.js';
-import { DeadRow, JobRow, List, named } from './row.js';
+import { DeadRow, JobRow, List, WorkerRow, named } from './row.js';
 import { clock, number, t } from './words.js';
 
 /** Milliseconds between two looks. */
@@ -23,6 +23,8 @@ const jobs = new List(place('jobs'), () => new JobRow({
   'delete': (job) => window.confirm(t('sure', { song: named(job) }))
     && act('ops.deleted', job, () => call(`/v2/jobs/${job.id}`, { method: 'DELETE' })),
 }));
+
+const workers = new List(place('workers'), () => new WorkerRow());
 
 const dead = new List(place('dead'), () => new DeadRow({
   'ops.redrive': (entry) => act('ops.redriven', entry, () => post(`/v2/operations/dead/${entry.id}/redrive`)),
@@ -49,11 +51,12 @@ async function look() {
   // First and alone: without the right to it there is nothing else to ask for.
   const depth = await read('/v2/operations/depth');
   const pages = ['state=running&', 'state=queued&', ''].map((state) => read(`/v2/jobs?${state}limit=${MOST}`));
-  const [given, ...lists] = await Promise.all([read(`/v2/operations/dead?limit=${MOST}`), ...pages]);
+  const [seen, given, ...lists] = await Promise.all([
+    read(`/v2/operations/workers?limit=${MOST}`), read(`/v2/operations/dead?limit=${MOST}`), ...pages]);
   // What is in two lists moved meanwhile.
   const all = new Map(lists.flatMap((list) => list.jobs).map((job) => [job.id, job]));
   for (const job of all.values()) songs.set(job.id, job);
-  shown = { depth, jobs: [...all.values()], dead: given.dead };
+  shown = { depth, workers: seen.workers, jobs: [...all.values()], dead: given.dead };
   show();
 }
 
@@ -64,10 +67,14 @@ function show() {
     figure.textContent = name === 'cost' ? clock(shown.depth.cost_ms / 1000) : number(shown.depth[name]);
   }
   jobs.show(shown.jobs);
-  dead.show(shown.dead.map((entry) => {
-    const { title = entry.job, artist = null } = songs.get(entry.job) ?? {};
-    return { ...entry, id: entry.job, title, artist };
-  }));
+  workers.show(shown.workers.map((seen) => ({ ...seen, id: `${seen.worker} ${seen.task?.id ?? ''}`, ...song(seen.task?.job) })));
+  dead.show(shown.dead.map((entry) => ({ ...entry, id: entry.job, ...song(entry.job) })));
+}
+
+/** The song of a job: its number where it is another tenant's. */
+function song(job) {
+  const { title = job, artist = null } = songs.get(job) ?? {};
+  return { title, artist };
 }
 
 /** What hinders, in words; whoever has no right is asked no more before there is another key. */

@@ -35,13 +35,13 @@ export class List {
 }
 
 class Row {
-  constructor(actions) {
+  constructor(actions = {}) {
     this.heading = el('h3');
     this.state = el('p');
     this.bad = el('p', { class: 'bad' });
     this.note = el('p', { class: 'note' });
     this.buttons = Object.fromEntries(Object.entries(actions).map(([word, act]) => [word, this.#button(word, act)]));
-    this.actions = el('div', { class: 'actions' }, ...Object.values(this.buttons));
+    this.actions = el('div', { class: 'actions', hidden: Object.keys(actions).length === 0 }, ...Object.values(this.buttons));
     this.element = el('li', {}, this.heading, this.state, this.bad, this.note, this.actions);
   }
 
@@ -82,6 +82,28 @@ export class JobRow extends Row {
     this.note.textContent = parts.filter((part) => part !== '').join(' · ');
     this.buttons.cancel.hidden = ended;
     this.buttons.delete.hidden = !ended;
+  }
+}
+
+/** A worker: what it does, since when, and whether it was heard of lately. */
+export class WorkerRow extends Row {
+  show(seen) {
+    super.show(seen);
+    const { worker, silent_ms: silent, task } = seen;
+    const time = (ms) => () => clock(ms / 1000);
+    this.heading.textContent = worker;
+    this.element.dataset.state = task === null ? 'idle' : 'busy';
+    if (task === null) say(this.state, 'ops.idle');
+    else say(this.state, `ops.task.${task.kind}`, { song: () => named(seen) });
+    // Half of its lease is over.
+    const lost = task !== null && silent > task.left_ms;
+    this.bad.hidden = !lost;
+    if (lost) say(this.bad, 'ops.silent', { time: time(silent), left: time(task.left_ms) });
+    const parts = [t('ops.heard', { time: clock(silent / 1000) })];
+    if (task !== null) parts.unshift(t('ops.has', { time: clock(task.held_ms / 1000) }), t('ops.attempt', { count: number(task.attempt) }));
+    if (task?.before) parts.push(t('ops.before', { worker: task.before }));
+    if (task !== null) parts.push(task.id);
+    this.note.textContent = parts.join(' · ');
   }
 }
 

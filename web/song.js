@@ -1,4 +1,4 @@
-// One song on its way: a file that is sent, then a job of the server.
+// One song on its way: a file that is sent, or a link that the server follows, then a job of the server.
 
 import { Problem, call, events, post, read, upload } from './api.js';
 import { forget, remember } from './history.js';
@@ -14,12 +14,10 @@ let streams = 0;
 
 /** Tells `change` when something of it is new. */
 export class Song extends EventTarget {
-  /** Of a file, with what is asked for as a query; or one that the server knows by `id`. */
-  constructor({ id = null, name, file = null, query = '' }) {
+  /** Of a file or a link, with what is asked for as a query; or one that the server knows by `id`. */
+  constructor({ id = null, name, file = null, link = null, query = '' }) {
     super();
-    Object.assign(this, { id, name, job: null, sent: 0, problem: null, offline: false });
-    this.file = file;
-    this.query = query;
+    Object.assign(this, { id, name, job: null, sent: 0, problem: null, offline: false, file, link, query });
     this.doing = id === null ? 'waiting' : 'checking';
     this.stop = new AbortController();
   }
@@ -28,7 +26,7 @@ export class Song extends EventTarget {
     return this.job?.title ?? (this.name || t('unnamed'));
   }
 
-  /** `waiting`, `sending`, `checking`, or the state of the job. Of what went wrong on the way, `failed`. */
+  /** `waiting`, `sending`, `fetching`, `checking`, or the state of the job. Of what went wrong on the way, `failed`. */
   get state() {
     if (this.problem !== null) return 'failed';
     return this.job === null ? this.doing : this.job.state;
@@ -38,12 +36,15 @@ export class Song extends EventTarget {
     return ENDED.includes(this.state);
   }
 
-  /** Sends the file; ends when the server has it. */
+  /** Sends the file, or has the server fetch it; ends when the server has it. */
   async send() {
     if (this.stop.signal.aborted) return;
-    this.#set({ doing: 'sending', problem: null, sent: 0 });
+    const { link, query, stop: { signal } } = this;
+    this.#set({ doing: link === null ? 'sending' : 'fetching', problem: null, sent: 0 });
     try {
-      const job = await upload(this.file, this.query, (sent) => this.#set({ sent }), this.stop.signal);
+      const job = link === null
+        ? await upload(this.file, query, (sent) => this.#set({ sent }), signal)
+        : await post(`/v2/jobs?${query}`, { url: link }, { signal });
       this.#accepted(job);
     } catch (error) {
       this.#failed(error);
@@ -118,7 +119,7 @@ export class Song extends EventTarget {
     await this.#trying(async () => this.#news(await read(`/v2/jobs/${this.id}/cancel`, { method: 'POST' })));
   }
 
-  /** Does the same once more: from the file, if it never reached the server, or from the song that the server has. */
+  /** Does the same once more: from the file or link, if it never reached the server, or from the song that the server has. */
   async retry() {
     if (this.id === null) return this.dispatchEvent(new Event('again'));
     if (this.job === null) {

@@ -1,7 +1,10 @@
 //! The way in that all programs of the service share.
 
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
+use clap::builder::Resettable;
+use clap::{Command, Error, Parser};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +15,26 @@ use crate::telemetry::{self, Journal, TelemetryArgs, Traces};
 
 /// Between two times that what was measured is added up, also where nobody asks for it.
 const ADD_UP: Duration = Duration::from_secs(5);
+
+/// The settings of a program. A variable that is empty counts as one that is not set: manifests name many of them and
+/// fill few.
+///
+/// # Errors
+/// What is wrong with the arguments, or the help that was asked for; [`Error::exit`] says it.
+pub fn settings<T: Parser>(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<T, Error> {
+    let mut command = without_empty_variables(T::command());
+    let found = command.try_get_matches_from_mut(arguments)?;
+    T::from_arg_matches(&found).map_err(|error| error.format(&mut command))
+}
+
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let command = command
+        .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg });
+    command.mut_subcommands(without_empty_variables)
+}
 
 /// A program that has begun: it logs, counts, traces and hears signals.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use self::separate::{ClipArg, FormatArg, FormatArgs, OtherArg, SeparateArgs};
+pub(crate) use self::separate::{ClipArg, FormatArg, FormatArgs, OtherArg, RecipeArgs, SeparateArgs};
 pub(crate) use self::server::{
     FetchArgs, JobArgs, JobsArgs, LogsArgs, MenuArgs, MixArgs, OutArgs, ResetArgs, ServerArgs, SongsArgs,
     SubmitArgs, TellArgs, WatchArgs,

@@ -64,7 +64,7 @@ mod tests {
     fn parse(options: &[&str]) -> Result<Format> {
         let words = ["msaas", "separate", "song"].iter().chain(options);
         match Cli::try_parse_from(words)?.command {
-            Command::Separate(args) => format(&args.format),
+            Command::Separate(args) => format(&args.recipe.format),
             _ => bail!("another command"),
         }
     }

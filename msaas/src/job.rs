@@ -51,7 +51,7 @@ impl Order<'_> {
         let song = source.song(&reading, stop::signal())?;
         self.reporter.tell(&Event::Song {
             song: &label,
-            model: &self.args.model,
+            model: self.args.model(),
             rate: song.rate(),
             frames: song.file_frames(),
             seconds: song.seconds(),
@@ -86,7 +86,8 @@ impl Order<'_> {
     }
 
     fn plan(&self, source: &Source, song: &Song, found: &Found, place: &Place) -> Result<Plan> {
-        let shifts = match usize::from(self.args.shifts) {
+        let recipe = &self.args.recipe;
+        let shifts = match usize::from(recipe.shifts) {
             0 => Shifts::Off,
             count => Shifts::Drawn { count, seed: source.hash()? },
         };
@@ -103,11 +104,11 @@ impl Order<'_> {
         Ok(Plan {
             results: self.stems.iter().enumerate().map(wanted).collect(),
             shifts,
-            overlap: self.args.overlap,
+            overlap: recipe.overlap,
             chunk_s: self.args.segment,
             format: self.format,
-            rate: self.args.format.rate.unwrap_or_else(|| separation::file_rate(self.format, song.rate())),
-            clip: clip_mode(self.args.clip_mode),
+            rate: recipe.format.rate.unwrap_or_else(|| separation::file_rate(self.format, song.rate())),
+            clip: clip_mode(recipe.clip_mode),
             temp_dir: self.args.temp_dir.clone(),
             threads: usize::from(self.args.jobs),
             pulse: separation::Pulse::default(),

@@ -19,7 +19,7 @@ mod wish;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::Parser;
+use common::process;
 
 use crate::cli::{Cli, Command};
 
@@ -28,7 +28,9 @@ fn main() -> ExitCode {
 }
 
 fn obey() -> ExitCode {
-    let cli = if is_bare() { Cli::parse_from(["msaas", "menu"]) } else { Cli::parse() };
+    let bare = is_bare().then(|| process::settings(["msaas", "menu"]));
+    let cli = bare.unwrap_or_else(|| process::settings(std::env::args_os()));
+    let cli: Cli = cli.unwrap_or_else(|error| error.exit());
     let done = match cli.command {
         Command::Separate(args) => commands::separate::run(&args),
         Command::Models(args) => commands::models::run(args),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use demucs::{Rest, Stem};
 
-use crate::cli::{OtherArg, SeparateArgs};
+use crate::cli::{OtherArg, RecipeArgs, SeparateArgs};
 
 /// How a mix is called that has no name.
 const MIX: &str = "mix";
@@ -16,19 +16,20 @@ const MAX_GAIN: f32 = 100.0;
 
 /// The stems that the arguments ask for, given the sources that the model has.
 pub(crate) fn stems(args: &SeparateArgs, sources: &[String]) -> Result<Vec<Stem>> {
-    let mut stems = if let Some(stem) = &args.two_stems {
+    let recipe = &args.recipe;
+    let mut stems = if let Some(stem) = &recipe.two_stems {
         let other = match args.other_method {
             OtherArg::None => None,
             OtherArg::Add => Some(Stem::without(stem, Rest::Sum, sources)?),
             OtherArg::Minus => Some(Stem::without(stem, Rest::Minus, sources)?),
         };
         [Stem::of(stem, sources)?].into_iter().chain(other).collect()
-    } else if let Some(wanted) = wanted(args) {
+    } else if let Some(wanted) = wanted(recipe) {
         wanted.into_iter().map(|stem| Stem::of(stem, sources)).collect::<Result<_, _>>()?
     } else {
         Stem::all(sources)
     };
-    for text in &args.mixes {
+    for text in &recipe.mixes {
         stems.push(mix(text, sources)?);
     }
     ensure!(!stems.is_empty(), "nothing is asked for: --stems none needs a --mix");
@@ -41,17 +42,18 @@ pub(crate) fn stems(args: &SeparateArgs, sources: &[String]) -> Result<Vec<Stem>
 /// The sources that the results are made of, where that is plain from the arguments: of a bag of
 /// specialists only theirs are fetched and loaded.
 pub(crate) fn needed_sources(args: &SeparateArgs) -> Option<Vec<&str>> {
-    match &args.two_stems {
-        _ if !args.mixes.is_empty() => None,
+    let recipe = &args.recipe;
+    match &recipe.two_stems {
+        _ if !recipe.mixes.is_empty() => None,
         Some(_) if args.other_method == OtherArg::Add => None,
         Some(stem) => Some(vec![stem]),
-        None => wanted(args).filter(|stems| !stems.is_empty()),
+        None => wanted(recipe).filter(|stems| !stems.is_empty()),
     }
 }
 
 /// What `--stems` names; nothing where it was not given.
-fn wanted(args: &SeparateArgs) -> Option<Vec<&str>> {
-    let stems: Vec<&str> = args.stems.iter().map(|stem| stem.trim()).collect();
+pub(crate) fn wanted(recipe: &RecipeArgs) -> Option<Vec<&str>> {
+    let stems: Vec<&str> = recipe.stems.iter().map(|stem| stem.trim()).collect();
     if stems == [NONE] {
         return Some(Vec::new());
     }

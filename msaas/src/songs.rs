@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use url::Url;
 
 use crate::source::STANDARD_INPUT;
 
@@ -20,9 +21,9 @@ impl Found {
         if self.is_standard_input() {
             return "stdin".to_owned();
         }
-        let full = self.path.file_name().unwrap_or(self.path.as_os_str());
-        let stem = self.path.file_stem().filter(|stem| *stem != "." && *stem != "..");
-        stem.unwrap_or(full).to_string_lossy().into_owned()
+        let full = self.full_name();
+        let stem = Path::new(&full).file_stem().filter(|stem| *stem != "." && *stem != "..");
+        stem.map_or_else(|| full.clone(), |stem| stem.to_string_lossy().into_owned())
     }
 
     /// File name with its extension.
@@ -30,7 +31,17 @@ impl Found {
         if self.is_standard_input() {
             return self.name();
         }
+        if let Some(link) = self.link() {
+            let mut names = link.path_segments().into_iter().flatten();
+            return names.rfind(|name| !name.is_empty()).or(link.host_str()).unwrap_or("song").to_owned();
+        }
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    /// The address, where a song is behind one.
+    pub(crate) fn link(&self) -> Option<Url> {
+        let url = Url::parse(self.path.to_str()?).ok()?;
+        matches!(url.scheme(), "http" | "https").then_some(url)
     }
 
     /// What people call it.
@@ -92,4 +103,27 @@ fn walk(
 
 fn same_folder(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_named_as_its_file() {
+        let found = |text: &str| Found { path: text.into(), folder: PathBuf::new() };
+        for (link, full, name) in [
+            ("https://a.example/b/song.mp3?token=../x", "song.mp3", "song"),
+            ("http://a.example/b/", "b", "b"),
+            ("HTTP://a.example", "a.example", "a"),
+            ("https://a.example/%2e%2e/..%2fx.mp3", "..%2fx.mp3", "..%2fx"),
+        ] {
+            let found = found(link);
+            assert!(found.link().is_some(), "{link}");
+            assert_eq!((&*found.full_name(), &*found.name()), (full, name), "{link}");
+        }
+        for file in ["song.mp3", "http.mp3", "c:song.mp3", "ftp://a.example/x.mp3", "-"] {
+            assert_eq!(found(file).link(), None, "{file}");
+        }
+    }
 }

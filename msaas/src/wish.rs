@@ -4,19 +4,20 @@ use anyhow::{Context, Result, bail, ensure};
 use common::StemName;
 use common::job::{ClipMode, Format, Mix, Options};
 
-use crate::cli::{ClipArg, SubmitArgs};
+use crate::cli::{ClipArg, RecipeArgs};
 use crate::format::format;
 use crate::recipe;
 
 /// What the arguments ask of a model with these sources, in its one form: what a server would refuse fails here.
-pub(crate) fn options(args: &SubmitArgs, sources: &[String]) -> Result<Options> {
+pub(crate) fn options(args: &RecipeArgs, model: &str, sources: &[String]) -> Result<Options> {
     let names = sources.iter().map(|source| stem(source)).collect::<Result<Vec<_>>>()?;
+    let wanted = recipe::wanted(args);
     let options = Options {
-        model: args.model.parse().with_context(|| format!("\"{}\" is no name of a network", args.model))?,
-        stems: args.stems.iter().map(|name| stem(name)).collect::<Result<_>>()?,
+        model: model.parse().with_context(|| format!("\"{model}\" is no name of a network"))?,
+        stems: wanted.iter().flatten().map(|name| stem(name)).collect::<Result<_>>()?,
         two_stems: args.two_stems.as_deref().map(stem).transpose()?,
         mixes: args.mixes.iter().map(|text| mix(text, sources)).collect::<Result<_>>()?,
-        only_mixes: false,
+        only_mixes: wanted.as_ref().is_some_and(Vec::is_empty),
         format: of_server(format(&args.format)?)?,
         rate_hz: args.format.rate,
         shifts: args.shifts,
@@ -87,7 +88,7 @@ mod tests {
         let words = ["msaas", "submit", "song"].iter().chain(words);
         let Command::Submit(args) = Cli::try_parse_from(words)?.command else { bail!("another command") };
         let sources = ["drums", "bass", "other", "vocals"].map(String::from);
-        options(&SubmitArgs { model: "htdemucs".to_owned(), ..*args }, &sources)
+        options(&args.recipe, "htdemucs", &sources)
     }
 
     fn json(words: &[&str]) -> serde_json::Value {
@@ -103,6 +104,7 @@ mod tests {
     fn options_mean_what_they_mean_for_separate() {
         assert_eq!(json(&["--flac"])["format"]["flac"]["bits"], 24);
         assert_eq!(json(&["--float32"])["format"]["wav"]["bits"], 32);
+        assert_eq!(json(&["--stems", "none", "--mix", "a:vocals=0"])["only_mixes"], true);
         assert_eq!(json(&["--bitrate", "192"])["format"]["mp3"]["bitrate_kbps"], 192);
         assert_eq!(json(&["--stems", "vocals, bass"])["stems"], serde_json::json!(["bass", "vocals"]));
         let mix = &json(&["--mix", "karaoke:vocals=0,drums=0.5"])["mixes"][0];

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use common::job::{Callback, Format, Mix, Options};
 use common::{SongHash, StemName};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::error::{Code, Problem};
-use crate::models;
 use crate::request::parse;
 use crate::state::App;
 
 /// Everything that is asked for; the song comes apart.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Asked {
-    /// As they were written.
+    /// As they were written; of their model only [`Asked::model`] counts.
     pub(crate) options: Options,
+    /// The network, if one was named.
+    model: Option<String>,
     /// Who is told of the end.
     pub(crate) callback: Option<Callback>,
     format: Option<String>,
@@ -23,7 +25,7 @@ pub(crate) struct Asked {
     bits: Option<u8>,
 }
 
-/// The JSON body of a request for a job whose song was sent before.
+/// The JSON body of a request for a job whose song was sent before, or is behind a link.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskedJson {
@@ -31,9 +33,16 @@ pub(crate) struct AskedJson {
     pub(crate) upload: Option<String>,
     /// A song of a job that is there.
     pub(crate) song: Option<SongHash>,
-    #[serde(default)]
-    options: Options,
+    /// A link to a file, which this server fetches.
+    pub(crate) url: Option<String>,
+    options: Option<Box<RawValue>>,
     callback: Option<CallbackJson>,
+}
+
+/// What options as JSON say of the network.
+#[derive(Debug, Deserialize)]
+struct Named {
+    model: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,22 +77,25 @@ impl Asked {
         Ok(asked)
     }
 
-    /// From a JSON body.
-    pub(crate) fn from_json(json: AskedJson) -> Self {
-        Self::of(json.options, json.callback.map(|callback| callback.url))
+    /// Takes a JSON body.
+    pub(crate) fn take(&mut self, json: AskedJson) -> Result<(), Problem> {
+        if let Some(options) = json.options {
+            self.set("options", options.get())?;
+        }
+        json.callback.map_or(Ok(()), |callback| self.set("callback", &callback.url))
     }
 
     /// Options as a whole, and who is told.
     pub(crate) fn of(options: Options, callback: Option<String>) -> Self {
         let callback = callback.map(|url| Callback { url, data: None });
-        Self { options, callback, ..Self::default() }
+        Self { model: Some(options.model.to_string()), options, callback, ..Self::default() }
     }
 
     /// Takes one pair.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         let options = &mut self.options;
         match name {
-            "model" => options.model = value.parse().map_err(|_| models::unknown(value))?,
+            "model" => self.model = Some(value.to_owned()),
             "stems" => {
                 options.stems = if value.is_empty() { Vec::new() } else { words(value, "stems")? };
             }
@@ -102,7 +114,10 @@ impl Asked {
                     Problem::new(Code::InvalidOption, "clip is common, rescale, clamp or none").param("clip")
                 })?;
             }
-            "options" => *options = parse(value.as_bytes())?,
+            "options" => {
+                *options = parse(value.as_bytes())?;
+                self.model = parse::<Named>(value.as_bytes())?.model;
+            }
             "callback" => self.callback = Some(Callback { url: value.to_owned(), data: None }),
             _ => {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
@@ -131,7 +146,11 @@ impl Asked {
                 .look(&callback.url)
                 .map_err(|error| Problem::new(Code::InvalidCallback, error.to_string()).param("callback"))?;
         }
-        Ok((models::checked(self.options)?, self.callback))
+        self.options.model = match &self.model {
+            Some(model) => app.models.named(model)?,
+            None => app.models.usual().model,
+        };
+        Ok((app.models.checked(self.options)?, self.callback))
     }
 }
 
@@ -183,7 +202,6 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_is_named() {
         for (query, param) in [
-            ("model=No/Model", Some("model")),
             ("stems=../x", Some("stems")),
             ("mix=x", Some("mix")),
             ("shifts=-1", Some("shifts")),

@@ -99,6 +99,13 @@ impl Health for Ready {
         if let Ok(Ok(depth)) = depth {
             show(&depth);
         }
+        let workers = tokio::time::timeout(LOOK, self.0.ledger.queue().workers(usize::MAX)).await;
+        if let Ok(Ok(workers)) = workers {
+            let busy = workers.iter().filter(|seen| seen.task.is_some()).count();
+            for (state, count) in [("busy", busy), ("idle", workers.len() - busy)] {
+                metrics::gauge!("msaas_workers", "state" => state).set(count as f64);
+            }
+        }
     }
 }
 

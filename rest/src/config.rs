@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 
 pub use self::limits::LimitArgs;
-pub use self::others::{EditorArgs, GrpcArgs};
+pub use self::others::{EditorArgs, GrpcArgs, LinkArgs};
+use crate::models::{KNOWN, Model};
 use common::backends::duration;
 pub use common::backends::{KeepArgs, QueueArgs, StoreArgs};
 use common::telemetry::TelemetryArgs;
@@ -46,6 +47,13 @@ pub struct Config {
     /// Who is told.
     #[command(flatten)]
     pub callbacks: CallbackArgs,
+    /// Songs behind links.
+    #[command(flatten)]
+    pub links: LinkArgs,
+    /// Networks that songs may be separated by, the usual one first; one that is not known here with its stems, as
+    /// `name=drums+bass+other+vocals`.
+    #[arg(long, env = "MSAAS_MODELS", value_name = "NAME", value_delimiter = ',', default_value = KNOWN)]
+    pub models: Vec<Model>,
     /// Origins whose pages may call this interface from a browser; none by default, `*` for all.
     #[arg(long, env = "MSAAS_CORS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors: Vec<String>,

@@ -6,13 +6,14 @@
 //! use std::sync::Arc;
 //! use clap::Parser as _;
 //! use common::ledger::{Keep, Ledger};
-//! use rest::callback::{Callbacks, Guard, System};
+//! use rest::callback::Callbacks;
+//! use rest::outside::{Guard, Outside, System};
 //! use rest::{App, Config, auth::Keys};
 //!
 //! # async fn run(store: Arc<dyn common::storage::Store>, queue: Arc<dyn common::queue::Queue>) -> std::io::Result<()> {
 //! let stop = tokio_util::sync::CancellationToken::new();
 //! let ledger = Ledger::new(store, queue, Keep::default());
-//! let callbacks = Callbacks::new(Guard::default(), None, Arc::new(System));
+//! let callbacks = Callbacks::new(Guard::default(), None, Outside::new(Arc::new(System)));
 //! let app = App::new(ledger, Config::parse_from(["rest"]), Keys::default(), callbacks, stop.clone());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! rest::serve(listener, app, stop).await
@@ -34,6 +35,7 @@ pub mod limits;
 mod links;
 pub mod models;
 pub mod openapi;
+pub mod outside;
 mod pace;
 mod range;
 pub mod request;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use common::admin;
-use common::process::Process;
+use common::process::{self, Process};
 use rest::Config;
 
 /// The HTTP interface of the service: takes songs in, queues jobs, serves results.
@@ -21,7 +21,8 @@ struct Program {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Program::parse()).await {
+    let program = process::settings(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match run(program).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -77,7 +77,7 @@ impl Patience {
     }
 }
 
-/// The body of a request; it ends with [`TooSlow`] when patience does.
+/// A body that a client, or another server, brings; it ends with [`TooSlow`] when patience does.
 pub(crate) struct Paced {
     body: Body,
     patience: Patience,

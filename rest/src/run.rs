@@ -11,9 +11,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Keys;
-use crate::callback::{Callbacks, Guard, Secret, System};
+use crate::callback::{Callbacks, Secret};
 use crate::config::{AuthMode, Config};
 use crate::grpc::Grpc;
+use crate::outside::{Guard, Outside, System};
 use crate::{App, background};
 
 /// Serves until `stop`: the interface, by HTTP and gRPC, health and figures on their own port, sweeps and notifications.
@@ -67,7 +68,7 @@ fn callbacks(config: &Config) -> Result<Callbacks> {
     let guard = Guard { allow: args.callback_allow.clone(), http: args.callback_http };
     let secret =
         args.callback_secret.as_deref().map(Secret::parse).transpose().map_err(anyhow::Error::msg)?;
-    Ok(Callbacks::new(guard, secret, Arc::new(System)))
+    Ok(Callbacks::new(guard, secret, Outside::new(Arc::new(System))))
 }
 
 async fn bind(address: std::net::IpAddr, port: u16) -> Result<TcpListener> {

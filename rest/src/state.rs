@@ -14,6 +14,8 @@ use crate::auth::Keys;
 use crate::callback::Callbacks;
 use crate::config::Config;
 use crate::limits::{Admission, Rate};
+use crate::models::Models;
+use crate::upload::Fetcher;
 
 /// The server without its sockets; cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +36,10 @@ pub struct Inner {
     pub(crate) admission: Admission,
     /// Who is told.
     pub callbacks: Callbacks,
+    /// Brings songs that are behind links.
+    pub(crate) fetcher: Fetcher,
+    /// The networks that requests may name.
+    pub models: Models,
     /// Cancelled when the server is told to stop: it is not ready from then on.
     pub stop: CancellationToken,
     /// Cancelled when it takes no more connections, `--linger` later.
@@ -55,6 +61,8 @@ impl App {
         let rate = Rate::new(config.limits.rate, config.limits.burst);
         let admission = Admission::new(&config.limits);
         let closing = later(&stop, config.linger);
+        let fetcher = Fetcher::new(&config.links, callbacks.outside().clone());
+        let models = Models::new(config.models.clone());
         Self(Arc::new(Inner {
             ledger,
             config,
@@ -62,6 +70,8 @@ impl App {
             rate,
             admission,
             callbacks,
+            fetcher,
+            models,
             stop,
             closing,
             tasks: TaskTracker::new(),

@@ -21,7 +21,7 @@ async function freePort() {
 }
 
 /** Settings that name this network. */
-const SMALL = ['--model', MODEL, '--model-dir', MSAAS_MODEL_DIR, '--offline'];
+export const SMALL = ['--model', MODEL, '--model-dir', MSAAS_MODEL_DIR, '--offline'];
 
 /** Starts it, with settings as on a command line. */
 export async function start(settings = [], network = SMALL) {
@@ -46,6 +46,8 @@ export async function start(settings = [], network = SMALL) {
   let child = await run();
   return {
     url,
+    /** Where songs and stems are. */
+    store: join(folder, 'store'),
     /** As a power failure does. */
     kill: () => end('SIGKILL'),
     /** Again, with the same address and the same folder. */

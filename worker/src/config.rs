@@ -17,9 +17,9 @@ use crate::settings::Settings;
 /// How a worker works.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {
-    /// Network that is loaded at the start; others are fetched when a song asks for them.
-    #[arg(long, env = "MSAAS_MODEL", default_value = "htdemucs")]
-    pub model: ModelName,
+    /// Network that is loaded at the start; others are fetched when a song asks for them [default: htdemucs].
+    #[arg(long, env = "MSAAS_MODEL")]
+    pub model: Option<ModelName>,
     /// Folder of the installed weights [default: msaas/models in the user's cache folder].
     #[arg(long, env = "MSAAS_MODEL_DIR", value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
@@ -66,18 +66,36 @@ pub struct WorkerArgs {
 }
 
 impl WorkerArgs {
+    /// The network that is loaded at the start.
+    #[must_use]
+    pub fn model(&self) -> ModelName {
+        self.model.clone().unwrap_or_else(ModelName::htdemucs)
+    }
+
+    /// The stems of a network that can be had here; none where it is not known.
+    ///
+    /// # Errors
+    /// [`EngineError`] for a folder that cannot be used.
+    pub fn stems_of(&self, model: &ModelName) -> Result<Option<Vec<String>>, EngineError> {
+        let all = self.store()?.list()?;
+        Ok(all.into_iter().find(|known| known.name == model.as_str()).map(|known| known.sources))
+    }
+
+    fn store(&self) -> Result<ModelStore, EngineError> {
+        let dir = self.model_dir.clone().unwrap_or_else(models::default_dir);
+        let config =
+            StoreConfig { offline: self.offline, local: self.model_source.clone(), ..StoreConfig::new(dir) };
+        Ok(ModelStore::open(config)?)
+    }
+
     /// The worker that they describe. Loads nothing yet.
     ///
     /// # Errors
     /// [`EngineError`] for a device or a folder that cannot be used. The program has to begin with
     /// [`crate::decoder::if_asked`].
     pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
-        let dir = self.model_dir.clone().unwrap_or_else(models::default_dir);
-        let store =
-            StoreConfig { offline: self.offline, local: self.model_source.clone(), ..StoreConfig::new(dir) };
         let engine = demucs::Settings { batch: usize::from(self.batch), threads: usize::from(self.threads) };
-        let engines =
-            Engines::new(ModelStore::open(store)?, Compute::named(&self.device, &self.kernels)?, engine);
+        let engines = Engines::new(self.store()?, Compute::named(&self.device, &self.kernels)?, engine);
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),
             temp_dir: self.temp_dir.clone(),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use common::admin::{self, Health};
 use common::backends::{KeepArgs, QueueArgs, StoreArgs};
-use common::process::Process;
+use common::process::{self, Process};
 use common::telemetry::TelemetryArgs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn work() -> ExitCode {
-    match run(Config::parse()).await {
+    let config = process::settings(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -82,10 +83,11 @@ async fn run(config: Config) -> Result<()> {
     let Some(ledger) = ledger else { return Ok(()) };
     let crash = config.simulate_crash_after.map(Duration::from_secs_f64);
     let worker = Arc::new(config.worker.worker(ledger)?.crashing_after(crash));
-    let (engine, model) = (Arc::clone(&worker), config.worker.model.clone());
-    tokio::task::spawn_blocking(move || engine.warm_up(&model)).await??;
+    let (engine, model) = (Arc::clone(&worker), config.worker.model());
+    let loaded = model.clone();
+    tokio::task::spawn_blocking(move || engine.warm_up(&loaded)).await??;
     warm.has_run.store(true, Ordering::Release);
-    tracing::info!(model = %config.worker.model, "ready");
+    tracing::info!(%model, "ready");
     worker.run(&process.stop).await?;
     tracing::info!("stopped");
     Ok(())

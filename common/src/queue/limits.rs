@@ -6,6 +6,8 @@ use super::{NewJob, Outcome, QueueError, Result, TaskId, TaskKind};
 pub(super) const EVENTS: usize = 2000;
 /// Tasks that were given up and are remembered.
 pub(super) const DEAD: usize = 1000;
+/// Workers that one list shows.
+pub(super) const WORKERS: usize = 1000;
 /// Entries that are taken off the entrance at once.
 pub(super) const DRAIN: usize = 256;
 /// Expired, delayed or ended things that one reaping deals with, of each sort.

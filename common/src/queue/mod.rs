@@ -24,7 +24,7 @@ use crate::ids::{Epoch, JobId, SongHash, StemName};
 pub use clock::Clock;
 pub use job::{Depth, Event, First, Happening, NewJob, Room, State, Status, Submitted};
 pub use task::{
-    Claim, Claimant, Dead, Failure, Fence, Outcome, Reaped, Span, Spans, TaskId, TaskKind, Token,
+    Claim, Claimant, Dead, Failure, Fence, Held, Outcome, Reaped, Seen, Span, Spans, TaskId, TaskKind, Token,
 };
 
 /// What can go wrong. Everything else is an answer, not an error.
@@ -139,6 +139,10 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
 
     /// How much there is of what.
     async fn depth(&self) -> Result<Depth>;
+
+    /// Who works on what, the longest silent first, then who waits for work; at most `limit` of each. Who takes
+    /// notifications only is no worker.
+    async fn workers(&self, limit: usize) -> Result<Vec<Seen>>;
 
     /// What was given up, newest first.
     async fn dead(&self, limit: usize) -> Result<Vec<Dead>>;

@@ -200,6 +200,41 @@ impl Reaped {
     }
 }
 
+/// A worker that was heard of within a lease, with what is in its hands. One that holds several tasks stands there several
+/// times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its name.
+    pub worker: String,
+    /// How long ago it asked for work or told of some, in milliseconds.
+    pub silent_ms: u64,
+    /// None where it waits for work.
+    pub task: Option<Held>,
+}
+
+/// A task in a worker's hands, as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The task as text.
+    pub id: String,
+    /// Its job.
+    pub job: JobId,
+    /// What it is.
+    pub kind: TaskKind,
+    /// Whose job it is.
+    pub tenant: Tenant,
+    /// The song.
+    pub song: SongHash,
+    /// As in [`Claim::attempt`].
+    pub attempt: u32,
+    /// For how long the worker has had it, in milliseconds.
+    pub held_ms: u64,
+    /// How long its lease lasts without a further word, in milliseconds; 0 where it is over.
+    pub left_ms: u64,
+    /// Who had it before.
+    pub before: Option<String>,
+}
+
 /// A task that was given up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dead {

@@ -60,6 +60,7 @@ fn claimant(n: u8) -> Claimant {
     let kinds = match n {
         3 => vec![TaskKind::Span],
         4 => vec![TaskKind::Plan, TaskKind::Notify],
+        5 => vec![TaskKind::Notify],
         _ => TaskKind::ALL.to_vec(),
     };
     Claimant { worker: n.to_string(), fingerprint: (n % 2).to_string(), kinds }
@@ -121,9 +122,15 @@ impl Course {
                 tokio::join!(queue.status(id), queue.events(id, self.seen[usize::from(job)], 100));
             format!("{status:?} {events:?}")
         }));
-        let (jobs, depth, dead, unfinished, epoch) =
-            tokio::join!(jobs, queue.depth(), queue.dead(5), queue.unfinished(None, 10), queue.epoch());
-        (jobs, format!("{depth:?} {dead:?} {unfinished:?} {epoch:?}"))
+        let (jobs, depth, workers, dead, unfinished, epoch) = tokio::join!(
+            jobs,
+            queue.depth(),
+            queue.workers(4),
+            queue.dead(5),
+            queue.unfinished(None, 10),
+            queue.epoch()
+        );
+        (jobs, format!("{depth:?} {workers:?} {dead:?} {unfinished:?} {epoch:?}"))
     }
 
     /// Gives a command to both sides, which say the same.

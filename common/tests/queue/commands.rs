@@ -84,7 +84,7 @@ fn commands() -> impl Strategy<Value = Command> {
         6 => new.prop_map(|(job, tenant, derive, cost_ms, notify, tight, age)| {
             Command::Submit { job, tenant, derive: derive && job > 3, cost_ms, notify, tight, age }
         }),
-        14 => (0..5_u8).prop_map(|claimant| Command::Claim { claimant }),
+        14 => (0..6_u8).prop_map(|claimant| Command::Claim { claimant }),
         16 => (prop_oneof![4 => 0..3_usize, 1 => 0..12_usize], words())
             .prop_map(|(holder, word)| Command::Say { holder, word }),
         4 => Just(Command::Reap),

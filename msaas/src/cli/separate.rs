@@ -23,36 +23,14 @@ pub(crate) struct SeparateArgs {
     /// Folder for the results, which has one for each network; - writes a single result to standard output.
     #[arg(short, long, default_value = "separated", env = "MSAAS_OUT", value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// The network: see `msaas models list`.
-    #[arg(short = 'n', long, visible_alias = "name", default_value = "htdemucs", env = "MSAAS_MODEL")]
-    pub(crate) model: String,
     /// Names of the files in the network's folder, of {track}, {trackext}, {stem} and {ext}.
     #[arg(long, default_value = "{track}/{stem}.{ext}", value_name = "TEMPLATE")]
     pub(crate) filename: String,
-    /// Write only these stems, separated by commas; none is for mixes alone [default: all of the network].
-    #[arg(short, long, value_delimiter = ',', value_name = "STEM")]
-    pub(crate) stems: Vec<String>,
-    /// Write this stem and everything else, as `STEM` and `no_STEM`.
-    #[arg(long, value_name = "STEM", conflicts_with = "stems")]
-    pub(crate) two_stems: Option<String>,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
     /// How everything else is made with --two-stems.
     #[arg(long, value_enum, default_value_t = OtherArg::Add)]
     pub(crate) other_method: OtherArg,
-    /// Write a mix too, beside the stems: a gain for each stem of it, 1 for those that are not named and 0 for
-    /// `mixture`, the song itself. It is called NAME, or mix. May be given several times.
-    #[arg(long = "mix", value_name = "[NAME:]STEM=GAIN,...")]
-    pub(crate) mixes: Vec<String>,
-    #[command(flatten)]
-    pub(crate) format: FormatArgs,
-    /// What happens to samples above full scale.
-    #[arg(long, visible_alias = "clip", value_enum, default_value_t = ClipArg::Common)]
-    pub(crate) clip_mode: ClipArg,
-    /// Average this many shifted passes (slower, a little better); 0 is one pass, not shifted.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=20))]
-    pub(crate) shifts: u16,
-    /// Fraction by which segments overlap.
-    #[arg(long, default_value_t = 0.25, value_name = "0..0.99")]
-    pub(crate) overlap: f64,
     /// Seconds that each segment contributes [default: all that the network takes, which is the most].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) segment: Option<f64>,
@@ -88,6 +66,42 @@ pub(crate) struct SeparateArgs {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+impl SeparateArgs {
+    /// The network.
+    pub(crate) fn model(&self) -> &str {
+        self.recipe.model.as_deref().unwrap_or("htdemucs")
+    }
+}
+
+/// What is made of a song, here or by a server.
+#[derive(Debug, Args)]
+pub(crate) struct RecipeArgs {
+    /// The network: see `msaas models list` [default: htdemucs; of a server, its usual one].
+    #[arg(short = 'n', long, visible_alias = "name", env = "MSAAS_MODEL")]
+    pub(crate) model: Option<String>,
+    /// Write only these stems, separated by commas; none is for mixes alone [default: all of the network].
+    #[arg(short, long, value_delimiter = ',', value_name = "STEM")]
+    pub(crate) stems: Vec<String>,
+    /// Write this stem and everything else, as `STEM` and `no_STEM`.
+    #[arg(long, value_name = "STEM", conflicts_with = "stems")]
+    pub(crate) two_stems: Option<String>,
+    /// Write a mix too, beside the stems: a gain for each stem of it, 1 for those that are not named and 0 for
+    /// `mixture`, the song itself, which a server does not mix. It is called NAME, or mix. May be given several times.
+    #[arg(long = "mix", value_name = "[NAME:]STEM=GAIN,...")]
+    pub(crate) mixes: Vec<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    /// What happens to samples above full scale.
+    #[arg(long, visible_alias = "clip", value_enum, default_value_t = ClipArg::Common)]
+    pub(crate) clip_mode: ClipArg,
+    /// Average this many shifted passes (slower, a little better); 0 is one pass, not shifted.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=20))]
+    pub(crate) shifts: u8,
+    /// Fraction by which segments overlap; a server takes 0.9 at most.
+    #[arg(long, default_value_t = 0.25, value_name = "0..0.99")]
+    pub(crate) overlap: f64,
 }
 
 /// The files to write.

@@ -7,7 +7,7 @@ use common::backends::QueueArgs;
 use common::queue::State;
 use common::{JobId, StemName};
 
-use super::{ClipArg, FormatArg, FormatArgs};
+use super::{FormatArg, RecipeArgs};
 
 /// Which server, and who asks.
 #[derive(Debug, Clone, Args)]
@@ -44,38 +44,17 @@ pub(crate) struct TellArgs {
   msaas submit song.mp3                                 # prints the job's name: msaas watch JOB, msaas fetch JOB
   msaas submit --wait --stems vocals,bass -o stems/ album/
   msaas submit --wait --mix karaoke:vocals=0 --flac --server http://studio:5000 song.wav
+  msaas submit https://example.org/song.mp3
 
 With --wait, results are at OUT/MODEL/TRACK/STEM.EXT, where `msaas separate` puts them. The same song with the same
 options is the same job, however often it is sent. Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped; a job
 that was accepted goes on whatever happens here.")]
 pub(crate) struct SubmitArgs {
-    /// Songs, or folders of songs.
+    /// Songs, folders of songs, or links to songs, which the server fetches where it takes links.
     #[arg(required = true, value_name = "SONG")]
     pub(crate) songs: Vec<PathBuf>,
-    /// The network.
-    #[arg(short = 'n', long, visible_alias = "name", default_value = "htdemucs", env = "MSAAS_MODEL")]
-    pub(crate) model: String,
-    /// Write only these stems, separated by commas [default: all of the network].
-    #[arg(short, long, value_delimiter = ',', value_name = "STEM")]
-    pub(crate) stems: Vec<String>,
-    /// Write this stem and everything else, as `STEM` and `no_STEM`.
-    #[arg(long, value_name = "STEM", conflicts_with = "stems")]
-    pub(crate) two_stems: Option<String>,
-    /// Write a mix too, beside the stems: a gain for each stem of it, 1 for those that are not named. It is called
-    /// NAME, or mix. May be given several times.
-    #[arg(long = "mix", value_name = "[NAME:]STEM=GAIN,...")]
-    pub(crate) mixes: Vec<String>,
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
-    /// What happens to samples above full scale.
-    #[arg(long, visible_alias = "clip", value_enum, default_value_t = ClipArg::Common)]
-    pub(crate) clip_mode: ClipArg,
-    /// Average this many shifted passes (slower, a little better); 0 is one pass, not shifted.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=20))]
-    pub(crate) shifts: u8,
-    /// Fraction by which segments overlap.
-    #[arg(long, default_value_t = 0.25, value_name = "0..0.9")]
-    pub(crate) overlap: f64,
+    pub(crate) recipe: RecipeArgs,
     /// Address that the server tells of the end.
     #[arg(long, value_name = "URL")]
     pub(crate) callback: Option<String>,

@@ -83,15 +83,14 @@ impl Server {
         Ok(self.json::<Models>(self.ask(Method::GET, "v2/models", &[]))?.models)
     }
 
-    /// The stems of a network of the server.
-    pub(crate) fn sources(&self, model: &str) -> anyhow::Result<Vec<String>> {
+    /// A network of the server; the usual one where none is named.
+    pub(crate) fn model(&self, name: Option<&str>) -> anyhow::Result<Model> {
         let models = self.models()?;
         let known = || models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = models.iter().find(|known| known.name == model);
-        Ok(found
-            .with_context(|| format!("{} has no network {model}, only {}", self.name(), known()))?
-            .stems
-            .clone())
+        let found = models.iter().find(|known| name.is_none_or(|name| known.name == name));
+        let missing =
+            || format!("{} has no network {}, only {}", self.name(), name.unwrap_or_default(), known());
+        found.cloned().with_context(missing)
     }
 
     /// Length in bytes of the largest song that the server takes.

@@ -113,6 +113,10 @@ impl Server {
     /// The answer to a request, if the server did as it was asked.
     fn send(&self, request: request::Builder, body: impl AsSendBody) -> Result<Response<Body>> {
         let request = request.body(body).map_err(|error| self.strange(error))?;
+        self.run(request)
+    }
+
+    fn run(&self, request: Request<impl AsSendBody>) -> Result<Response<Body>> {
         let response = self.agent.run(request).map_err(|error| self.failed(&error))?;
         if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
             return Ok(response);

@@ -1,12 +1,17 @@
-//! Sending a song.
+//! Sending a song, or a link to one.
 
 use std::io::Read;
+use std::time::Duration;
 
 use common::job::Options;
+use serde_json::json;
 use ureq::SendBody;
 use ureq::http::{Method, header};
 
 use super::{Accepted, Result, Server};
+
+/// Longest wait for a server that fetches a file.
+const FETCHED_WITHIN: Duration = Duration::from_hours(1);
 
 /// A song on its way to a server: its bytes pass through and are never held whole.
 pub(crate) struct Upload<'a> {
@@ -32,6 +37,21 @@ impl Server {
             .header(header::EXPECT, "100-continue");
         let mut song = Counted { song: &mut upload.song, sent: 0, progress };
         self.read(self.send(request, SendBody::from_reader(&mut song))?)
+    }
+
+    /// Has the server fetch the file behind a link.
+    pub(crate) fn submit_link(
+        &self,
+        link: &str,
+        options: &Options,
+        callback: Option<&str>,
+    ) -> Result<Accepted> {
+        let callback = callback.map(|url| json!({ "url": url }));
+        let body = json!({ "url": link, "options": options, "callback": callback }).to_string();
+        let request = self.ask(Method::POST, "v2/jobs", &[]).header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(body).map_err(|error| self.strange(error))?;
+        let patient = self.agent.configure_request(request);
+        self.read(self.run(patient.timeout_recv_response(Some(FETCHED_WITHIN)).build())?)
     }
 }
 

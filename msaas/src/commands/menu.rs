@@ -5,8 +5,8 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Parser as _;
 use common::job::View;
+use common::process;
 
 use super::{fetch, list, manage, mix, submit, watch};
 use crate::cli::{Cli, Command, MenuArgs, OutArgs, TellArgs};
@@ -121,7 +121,7 @@ impl Menu<'_> {
         words.extend(stems.iter().flat_map(|stems| ["--stems", stems.as_str()]));
         let path = song.to_str().context("the name of the file is no text")?;
         words.extend(["--", path]);
-        let Command::Submit(mut args) = Cli::try_parse_from(words)?.command else { return Ok(()) };
+        let Command::Submit(mut args) = process::settings::<Cli>(words)?.command else { return Ok(()) };
         args.server = self.args.server.clone();
         args.out = self.args.out.clone();
         args.wait =

@@ -32,8 +32,8 @@ pub(crate) fn mix(
     tell: TellArgs,
 ) -> Result<()> {
     let job = watch::job(server, id)?;
-    let sources = server.sources(job.options.model.as_str())?;
-    let mix = wish::mix(text, &sources)?;
+    let model = server.model(Some(job.options.model.as_str()))?;
+    let mix = wish::mix(text, &model.stems)?;
     let gains: Vec<String> = mix.gains.iter().map(|(stem, gain)| format!("{stem}:{gain}")).collect();
     let format = format.map(|format| match format {
         FormatArg::Mp3 => "mp3",

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SeparateArgs) -> Result<()> {
 }
 
 fn separate(args: &SeparateArgs, reporter: &Reporter) -> Result<()> {
-    let format = format(&args.format)?;
+    let format = format(&args.recipe.format)?;
     ensure!(args.max_seconds > 0.0, "--max-seconds has to be above 0");
     let template = Template::parse(&args.filename)?;
     let piped = is_piped(args);
@@ -40,12 +40,12 @@ fn separate(args: &SeparateArgs, reporter: &Reporter) -> Result<()> {
         "standard output takes one result of one song: choose it by --stems, as in --stems vocals"
     );
     separator.check(&Request {
-        overlap: args.overlap,
+        overlap: args.recipe.overlap,
         chunk_s: args.segment,
         ..Request::new(stems.clone())
     })?;
     let names = stems.iter().map(|stem| stem.name.clone()).collect();
-    let layout = Layout::new(args.out.join(&args.model), template, names, format.extension());
+    let layout = Layout::new(args.out.join(args.model()), template, names, format.extension());
     let places = places(&songs, layout, piped)?;
     let order = Order { args, reporter, stems, format };
     let engine = Engine::start(separator)?;
@@ -94,9 +94,9 @@ fn load(args: &SeparateArgs, compute: &Compute) -> Result<Separator> {
     let wanted = recipe::needed_sources(args);
     let wanted = wanted.as_deref();
     let mut watcher = commands::models::Watcher::new(args.quiet);
-    store.ensure_for(&args.model, wanted, &mut |event| watcher.hear(&event))?;
+    store.ensure_for(args.model(), wanted, &mut |event| watcher.hear(&event))?;
     drop(watcher);
-    let loaded = store.load(&args.model, wanted)?;
+    let loaded = store.load(args.model(), wanted)?;
     let bag = Bag::new(loaded.members, loaded.weights.as_deref(), compute)?;
     let settings = Settings { batch: usize::from(args.batch), threads: usize::from(args.jobs) };
     Ok(Separator::new(bag, settings)?)

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
+use common::ModelName;
 use common::process::Process;
+use rest::models::Model;
+use worker::WorkerArgs;
 
 use crate::cli::ServeArgs;
 use crate::terminal;
@@ -15,7 +18,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> Result<()> {
-    let ServeArgs { rest, worker, no_worker } = args;
+    let ServeArgs { mut rest, worker, no_worker } = args;
+    let model = usual(&mut rest, &worker)?;
     let mut process = Process::begin("serve", &rest.telemetry).map_err(anyhow::Error::msg)?;
     let Some(ledger) = process.ledger(&rest.queue, &rest.store, rest.keep).await? else { return Ok(()) };
     let stop = process.stop.clone();
@@ -25,7 +29,6 @@ async fn serve(args: ServeArgs) -> Result<()> {
     if no_worker {
         return served.await;
     }
-    let model = worker.model.clone();
     let worker = Arc::new(worker.worker(ledger)?);
     let engine = Arc::clone(&worker);
     let working = async {
@@ -45,4 +48,24 @@ async fn serve(args: ServeArgs) -> Result<()> {
         std::process::exit(1);
     }
     done.map(|_| ())
+}
+
+/// The network that is loaded at the start: the usual one of the service, one and the same for who asks and who works.
+fn usual(rest: &mut rest::Config, worker: &WorkerArgs) -> Result<ModelName> {
+    let Some(name) = &worker.model else {
+        return Ok(rest.models.first().map_or_else(|| worker.model(), |model| model.name.clone()));
+    };
+    let offered = rest.models.iter().find(|model| model.name == *name).cloned();
+    let model = match offered.map_or_else(|| name.as_str().parse(), Ok) {
+        Ok(model) => model,
+        Err(_) => imported(name, worker)?,
+    };
+    rest.models.insert(0, model);
+    Ok(name.clone())
+}
+
+/// A network that only the folder of weights knows.
+fn imported(name: &ModelName, worker: &WorkerArgs) -> Result<Model> {
+    let stems = worker.stems_of(name)?.with_context(|| format!("there is no network {name}"))?;
+    format!("{name}={}", stems.join("+")).parse().map_err(Error::msg)
 }

@@ -46,9 +46,9 @@ fn submit(args: &SubmitArgs, reporter: &Reporter) -> Result<()> {
         "standard input cannot be sent"
     );
     let server = Server::open(&args.server)?;
-    let sources = server.sources(&args.model)?;
-    let options = wish::options(args, &sources)?;
-    let sources = sources.iter().map(|source| source.parse()).collect::<Result<Vec<_>, _>>()?;
+    let model = server.model(args.recipe.model.as_deref())?;
+    let options = wish::options(&args.recipe, &model.name, &model.stems)?;
+    let sources = model.stems.iter().map(|source| source.parse()).collect::<Result<Vec<_>, _>>()?;
     let names = options.results(&sources);
     let sender = Sender { args, reporter, limit: server.upload_limit()?, options, names, server };
     let songs = songs::find(&args.songs, &args.out.out)?;
@@ -98,13 +98,32 @@ impl Sender<'_> {
     /// Places for the results.
     fn layout(&self) -> Result<Layout> {
         let names = self.names.iter().map(ToString::to_string).collect();
-        let root = self.args.out.out.join(&self.args.model);
+        let root = self.args.out.out.join(self.options.model.as_str());
         Ok(Layout::new(root, Template::parse(PLACES)?, names, self.options.format.extension()))
     }
 
     /// Sends a song and tells the name of its job.
     fn send(&self, song: &Found) -> Result<JobId> {
         let label = song.label();
+        let Accepted { job, deduplicated } = match song.link() {
+            Some(_) => self.link(&label)?,
+            None => self.file(song)?,
+        };
+        let known = if deduplicated { "known already" } else { "sent" };
+        if self.args.tell.json {
+            let sent = Sent { event: "submitted", song: &label, deduplicated, job: &job };
+            terminal::print(&serde_json::to_string(&sent)?)?;
+        } else if self.args.wait {
+            self.reporter.say(&format!("{label}: {known}, job {}", job.id));
+        } else {
+            self.reporter.say(&format!("{label}: {known}"));
+            terminal::print(&job.id.to_string())?;
+        }
+        Ok(job.id)
+    }
+
+    /// Sends a file.
+    fn file(&self, song: &Found) -> Result<Accepted> {
         // The server would find out after the first megabyte.
         tags::sniff_path(&song.path)?;
         let file = File::open(&song.path).context("cannot open the file")?;
@@ -117,18 +136,18 @@ impl Sender<'_> {
             self.server.name(),
             mega(self.limit)
         );
-        let Accepted { job, deduplicated } = self.upload(song, BufReader::new(file), size_bytes)?;
-        let known = if deduplicated { "known already" } else { "sent" };
-        if self.args.tell.json {
-            let sent = Sent { event: "submitted", song: &label, deduplicated, job: &job };
-            terminal::print(&serde_json::to_string(&sent)?)?;
-        } else if self.args.wait {
-            self.reporter.say(&format!("{label}: {known}, job {}", job.id));
-        } else {
-            self.reporter.say(&format!("{label}: {known}"));
-            terminal::print(&job.id.to_string())?;
+        self.upload(song, BufReader::new(file), size_bytes)
+    }
+
+    /// Has the server fetch a file.
+    fn link(&self, link: &str) -> Result<Accepted> {
+        let mut patience = Patience::new();
+        loop {
+            match self.server.submit_link(link, &self.options, self.args.callback.as_deref()) {
+                Ok(accepted) => return Ok(accepted),
+                Err(error) => patience.after(error)?,
+            }
         }
-        Ok(job.id)
     }
 
     fn upload(&self, song: &Found, mut file: BufReader<File>, size_bytes: u64) -> Result<Accepted> {

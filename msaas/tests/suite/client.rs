@@ -8,7 +8,7 @@ use common::SongHash;
 use serde_json::Value;
 
 use crate::network::{Network, STEMS};
-use crate::service::{Service, Talking, json};
+use crate::service::{Service, Talking, file_server, json};
 
 const FRAMES: usize = 60_000;
 
@@ -90,6 +90,28 @@ fn a_mix_is_made_by_the_server_and_is_that_of_a_separation_here() {
     service.lines(&[&["separate", "-o", "near"], &options[..], &[&song]].concat());
     assert!(bytes(&paths[0]) == bytes(service.path("near/htdemucs/song/mix.wav")));
     service.run(&["mix", &id, "flute=1"]).fails_saying(&["flute"]);
+}
+
+#[test]
+fn a_song_behind_a_link_is_fetched_by_the_server_and_its_usual_network_is_that_of_the_command_line() {
+    let song = bytes(Service::without_workers(&[]).song("Tune", FRAMES));
+    let port = file_server(song);
+    let link = format!("http://127.0.0.1:{port}/songs/a%20tune.wav?of=the+band");
+    let service = Service::of_small(&["--links", "--link-allow", &format!("127.0.0.1:{port}")]);
+    let submit = |args: &[&str]| {
+        let mut client = service.client(&[&["submit", "--wait"], args].concat());
+        // The server's own.
+        crate::support::run(client.env("MSAAS_MODEL", ""))
+    };
+    let ran = submit(&["--stems", "bass", &link]);
+    assert_eq!(ran.succeeds(), [format!("{}/small/a%20tune/bass.mp3", out(&service))]);
+    let ran = submit(&["--stems", "none", "--mix", "karaoke:vocals=0", &link]);
+    assert_eq!(ran.succeeds(), [format!("{}/small/a%20tune/karaoke.mp3", out(&service))]);
+    assert_eq!(json(&service.lines(&["jobs", "--json"])[0])["title"], "Tune");
+    submit(&["http://127.0.0.1:8000/x.wav"])
+        .fails_saying(&["422 invalid_link", "no host of the public internet"]);
+    let closed = Service::without_workers(&[]);
+    closed.run(&["submit", &link]).fails_saying(&["403 links_off", "takes no songs by link"]);
 }
 
 #[test]

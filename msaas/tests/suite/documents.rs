@@ -51,6 +51,20 @@ fn the_table_of_figures_is_that_of_the_programs() {
 }
 
 #[test]
+fn a_variable_that_is_empty_counts_as_not_set() {
+    let variables = settings().into_iter().filter_map(|row| Some(row.split('`').nth(3)?.to_owned()));
+    let variables: Vec<_> = variables.filter(|name| name.contains('_')).collect();
+    assert!(variables.len() > 50 && variables.iter().any(|name| name == "PUBLIC_URL"), "{variables:?}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_msaas"));
+    // The first thing that is wrong is a file that is not there: everything before it was understood.
+    serve.args(["serve", "--no-worker", "--key-file", "/nowhere/keys"]).current_dir(folder.path());
+    let ran = run(serve.envs(variables.iter().map(|name| (name, ""))));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("/nowhere/keys"), "{ran:?}");
+}
+
+#[test]
 fn the_table_of_settings_is_that_of_the_program() {
     let text = document();
     let told: BTreeSet<String> = text

@@ -10,7 +10,7 @@ use common::SongHash;
 use tags::Container;
 
 use crate::network::Network;
-use crate::service::{PATIENCE, Service};
+use crate::service::{PATIENCE, Service, file_server};
 use crate::support::run;
 
 /// Runs checks of the client; they fail with a sentence.
@@ -30,6 +30,15 @@ fn a_song_is_submitted_watched_and_downloaded_and_errors_have_their_codes() {
     let service = Service::new(Network::Plain);
     let (song, other) = (service.song("Tune", 60_000), service.song("Other", 44_100 * 30));
     checks(&service, &["health", "scenario", &song, "errors", "cancel", &other]);
+}
+
+#[test]
+fn a_song_behind_a_link_is_fetched() {
+    let source = Service::without_workers(&[]);
+    let song = source.song("Tune", 60_000);
+    let port = file_server(std::fs::read(&song).expect("written"));
+    let service = Service::without_workers(&["--links", "--link-allow", &format!("127.0.0.1:{port}")]);
+    checks(&service, &["link", &format!("http://127.0.0.1:{port}/tune.wav"), &song]);
 }
 
 #[test]

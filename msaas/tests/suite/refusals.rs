@@ -18,7 +18,7 @@ fn what_a_server_refuses_is_one_sentence() {
     let long = service.song("song", 60_000);
     service.run(&["submit", &long]).fails_saying(&["the file has 0.2 MB", "takes 0.1 MB"]);
     let short = service.song("short", 100);
-    service.run(&["submit", "-n", "large", &short]).fails_saying(&["no network large, only htdemucs"]);
+    service.run(&["submit", "-n", "large", &short]).fails_saying(&["no network large, only small, htdemucs"]);
     service.run(&["submit", "--vbr", "0", &short]).fails_saying(&["constant bit rates only"]);
     let callback = service.run(&["submit", "--callback", "http://10.0.0.1/", &short]);
     callback.fails_saying(&["short.wav: ", "answered 422 invalid_callback"]);

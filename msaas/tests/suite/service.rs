@@ -1,6 +1,6 @@
 //! The whole service as a child process, and clients of it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -43,6 +43,11 @@ impl Service {
         let place = Place::new(network);
         install_as_htdemucs(&place);
         Self::start_in(place, &[&["--model", "htdemucs", "--threads", "1"], args].concat())
+    }
+
+    /// One whose usual network is `small`, which only its own folder knows.
+    pub(crate) fn of_small(args: &[&str]) -> Self {
+        Self::start_in(Place::new(Network::Plain), &[&["--model", "small", "--threads", "1"], args].concat())
     }
 
     /// One that only accepts songs.
@@ -186,6 +191,22 @@ impl Drop for Talking {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Gives out a file under any path, on a port of its own, as long as the test runs.
+pub(crate) fn file_server(bytes: Vec<u8>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its number").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            let mut head = BufReader::new(stream.try_clone().expect("the same")).lines();
+            while head.next().is_some_and(|line| !line.expect("a line").is_empty()) {}
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).expect("taken");
+            stream.write_all(&bytes).expect("taken");
+        }
+    });
+    port
 }
 
 /// Lets the installed network pass for the official one, which a server asks for by name.

@@ -1,19 +1,15 @@
 //! One POST to one address that was checked.
 
-use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 
-use super::connect::{server_name, tls};
-use super::{AnyNetwork, Guard, Message, Refusal, Secret, Target};
+use super::{Message, Secret};
+use crate::outside::{Guard, Outside, Refusal, Stream, Target, Unreached};
 
 /// Time for everything: name, connection, answer.
 const TIME: Duration = Duration::from_secs(10);
@@ -46,29 +42,33 @@ impl Undelivered {
     }
 }
 
+impl From<Unreached> for Undelivered {
+    fn from(error: Unreached) -> Self {
+        match error {
+            Unreached::Refused(refusal) => Self::Refused(refusal),
+            Unreached::Failed(error) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
 /// Tells callers how their jobs ended.
 #[derive(Debug, Clone)]
 pub struct Callbacks {
     guard: Guard,
     secret: Option<Secret>,
-    network: AnyNetwork,
-    tls: Option<Tls>,
-}
-
-#[derive(Clone)]
-struct Tls(TlsConnector);
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls")
-    }
+    outside: Outside,
 }
 
 impl Callbacks {
-    /// Over a network, with the rules for addresses and what to sign with.
+    /// With the rules for addresses, what to sign with, and the way out.
     #[must_use]
-    pub fn new(guard: Guard, secret: Option<Secret>, network: AnyNetwork) -> Self {
-        Self { guard, secret, network, tls: tls().map(Tls) }
+    pub fn new(guard: Guard, secret: Option<Secret>, outside: Outside) -> Self {
+        Self { guard, secret, outside }
+    }
+
+    /// The way out that callbacks take.
+    pub(crate) fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// Looks at the text of a URL, without asking anyone.
@@ -85,7 +85,7 @@ impl Callbacks {
     /// [`Refusal`].
     pub async fn check(&self, url: &str) -> Result<(), Refusal> {
         let target = self.guard.look(url)?;
-        let found = tokio::time::timeout(TIME, self.guard.addresses(&target, &*self.network)).await;
+        let found = tokio::time::timeout(TIME, self.outside.addresses(&self.guard, &target)).await;
         found.map_err(|_| Refusal::Unknown)?.map(|_| ())
     }
 
@@ -100,41 +100,15 @@ impl Callbacks {
 
     async fn tell(&self, url: &str, message: &Message) -> Result<(), Undelivered> {
         let target = self.guard.look(url)?;
-        let addresses = self.guard.addresses(&target, &*self.network).await?;
-        let stream = self.connect(&addresses).await?;
-        let request = self.request(&target, message)?;
-        let status = if target.is_tls() {
-            let tls = self.tls.as_ref().ok_or_else(|| Undelivered::Failed("no TLS".to_owned()))?;
-            let name = server_name(&target.host).map_err(|error| failed(&error))?;
-            let stream = tls.0.connect(name, stream).await.map_err(|error| failed(&error))?;
-            post(stream, request).await?
-        } else {
-            post(stream, request).await?
-        };
+        let stream = self.outside.connect(&self.guard, &target).await?;
+        let status = post(stream, self.request(&target, message)?).await?;
         if status.is_success() { Ok(()) } else { Err(Undelivered::Status(status)) }
     }
 
-    async fn connect(&self, addresses: &[SocketAddr]) -> Result<tokio::net::TcpStream, Undelivered> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in addresses.iter().take(4) {
-            match self.network.connect(*address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-        Err(failed(&last))
-    }
-
     fn request(&self, target: &Target, message: &Message) -> Result<Request<Full<Bytes>>, Undelivered> {
-        let url = &target.url;
-        let host = url.host_str().unwrap_or_default();
-        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let path =
-            url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-        let mut request = Request::post(path)
-            .header(header::HOST, host)
+        let mut request = target
+            .request(Method::POST)
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::USER_AGENT, concat!("msaas/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", &message.id);
         if let Some(secret) = self.secret.as_ref().filter(|_| message.signed) {
             let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -148,10 +122,7 @@ impl Callbacks {
     }
 }
 
-async fn post(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Full<Bytes>>,
-) -> Result<StatusCode, Undelivered> {
+async fn post(stream: Box<dyn Stream>, request: Request<Full<Bytes>>) -> Result<StatusCode, Undelivered> {
     let broken = |error: hyper::Error| Undelivered::Failed(error.to_string());
     let shaken = http1::Builder::new().max_buf_size(ANSWER_BYTES).handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.map_err(broken)?;
@@ -168,8 +139,4 @@ async fn post(
         status = &mut answered => status,
         _ = &mut connection => answered.await,
     }
-}
-
-fn failed(error: &io::Error) -> Undelivered {
-    Undelivered::Failed(error.to_string())
 }

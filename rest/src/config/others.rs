@@ -20,6 +20,17 @@ pub struct EditorArgs {
     pub editor_cors_reset: bool,
 }
 
+/// Songs behind links.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LinkArgs {
+    /// Take songs by a link too: this server fetches the file behind it, from the public internet alone.
+    #[arg(long, env = "MSAAS_LINKS")]
+    pub links: bool,
+    /// Hosts of links that are not checked, as `host:port`; for local development.
+    #[arg(long, env = "MSAAS_LINK_ALLOW", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub link_allow: Vec<String>,
+}
+
 /// The same service by gRPC.
 #[derive(Debug, Clone, Args)]
 pub struct GrpcArgs {

@@ -7,7 +7,7 @@ use proto::options::Format;
 use proto::{Clip, Flac, Job, Mix, Mp3, Options, Progress, Stem, Wav};
 
 use crate::error::{Code, Problem};
-use crate::models;
+use crate::models::Models;
 
 /// A job as it is shown.
 pub(super) fn job(view: &View) -> Job {
@@ -102,11 +102,11 @@ fn shown(options: &job::Options) -> Options {
 }
 
 /// Options as they are asked for; what they mean is checked later.
-pub(super) fn options(asked: Options) -> Result<job::Options, Problem> {
-    let otherwise = job::Options::default();
+pub(super) fn options(asked: Options, models: &Models) -> Result<job::Options, Problem> {
+    let otherwise = models.usual();
     let model = match &*asked.model {
         "" => otherwise.model,
-        model => model.parse().map_err(|_| models::unknown(model))?,
+        model => models.named(model)?,
     };
     let format = match asked.format {
         None => otherwise.format,

@@ -31,16 +31,19 @@ fn code(code: Code) -> Grpc {
         | Code::NotAudio
         | Code::OtherParameters
         | Code::InvalidCallback
+        | Code::InvalidLink
         | Code::HeadersTooLarge => Grpc::InvalidArgument,
         Code::Range => Grpc::OutOfRange,
         Code::Unauthorized => Grpc::Unauthenticated,
-        Code::Forbidden => Grpc::PermissionDenied,
+        Code::Forbidden | Code::LinksOff => Grpc::PermissionDenied,
         Code::NotFound | Code::Gone => Grpc::NotFound,
         Code::MethodNotAllowed => Grpc::Unimplemented,
         Code::Timeout => Grpc::DeadlineExceeded,
         Code::InFlight => Grpc::Aborted,
         Code::UploadExists => Grpc::AlreadyExists,
-        Code::UploadIncomplete | Code::NotFinished => Grpc::FailedPrecondition,
+        Code::UploadIncomplete | Code::NotFinished | Code::LinkFailed | Code::LinkSlow => {
+            Grpc::FailedPrecondition
+        }
         Code::RateLimited | Code::TenantFull => Grpc::ResourceExhausted,
         Code::Internal => Grpc::Internal,
         Code::Full | Code::Unavailable => Grpc::Unavailable,

@@ -26,10 +26,16 @@ pub(super) async fn submit(
     let _place = app.admission.enter(app).await?;
     let limits = &app.config.limits;
     let mut pieces = Pieces { messages, patience: Patience::new(limits), first: None };
-    let Order { options, callback } = pieces.order().await?;
-    let options = options.map(convert::options).transpose()?.unwrap_or_default();
+    let Order { options, callback, url } = pieces.order().await?;
+    let options = convert::options(options.unwrap_or_default(), &app.models)?;
     let (options, callback) = Asked::of(options, callback).checked(app)?;
-    let received = receive(app, &mut pieces, limits.upload_bytes).await?;
+    let received = match url {
+        None => receive(app, &mut pieces, limits.upload_bytes).await?,
+        Some(url) => {
+            let mut fetched = app.fetcher.open(app.fetcher.look(&url)?, limits).await?;
+            receive(app, &mut fetched, limits.upload_bytes).await?
+        }
+    };
     let wish = Wish { tenant: call.caller.tenant, options, callback, request_id: call.id };
     let accepted = accept_upload(app, received, &wish).await?;
     let view = if accepted.deduplicated {

@@ -116,8 +116,8 @@ fn of_jobs() -> Value {
         "SongForm": object(&["file"], json!({
             "file": reference("File"), "options": text, "callback": text, "model": text, "stems": text,
         })),
-        "SentBefore": object(&[], json!({
-            "upload": text, "song": hash, "options": reference("Options"),
+        "Elsewhere": object(&[], json!({
+            "upload": text, "song": hash, "url": text, "options": reference("Options"),
             "callback": { "oneOf": [{ "type": "null" }, object(&["url"], json!({ "url": text }))] },
         })),
         "Upload": object(&["id", "url", "method", "expires_in_s", "max_bytes"], json!({
@@ -134,6 +134,18 @@ fn of_jobs() -> Value {
             "jobs": whole, "ready": whole, "delayed": whole, "active": whole, "cost_ms": whole, "dead": whole,
             "ready_notices": whole, "active_notices": whole, "oldest_ready_ms": whole,
         })),
+        "Workers": object(&["workers"], json!({ "workers": list(reference("Worker")) })),
+        "Worker": object(&["worker", "silent_ms", "task"], json!({
+            "worker": text, "silent_ms": whole,
+            "task": { "oneOf": [{ "type": "null" }, reference("HeldTask")] },
+        })),
+        "HeldTask": object(
+            &["id", "job", "kind", "tenant", "song", "attempt", "held_ms", "left_ms", "before"],
+            json!({
+                "id": text, "job": text, "kind": { "enum": ["merge", "derive", "span", "plan"] }, "tenant": text,
+                "song": hash, "attempt": whole, "held_ms": whole, "left_ms": whole, "before": maybe_text,
+            }),
+        ),
         "Problem": object(&["type", "title", "status", "code", "detail", "request_id"], json!({
             "type": text, "title": text, "status": whole, "code": { "enum": codes }, "detail": text,
             "param": text, "request_id": text,

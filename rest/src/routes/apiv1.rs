@@ -25,7 +25,6 @@ use serde_json::{Value, json};
 use super::download::{self, File};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
-use crate::models::{self, MODELS};
 use crate::request::{RequestId, Words, parse};
 use crate::service::{Wish, accept_upload};
 use crate::state::App;
@@ -58,7 +57,7 @@ pub(super) async fn separate(
     let mut source = JsonSource::new(body, limits.base64_bytes, &mut envelope);
     let received = receive(&app, &mut source, limits.base64_bytes).await?;
     let beside: Beside = parse(envelope.others()?.to_string().as_bytes())?;
-    let options = options(beside.model.as_deref())?;
+    let options = options(&app, beside.model.as_deref())?;
     let callback = match beside.callback {
         Some(beckon) => usable(&app, beckon).await,
         None => None,
@@ -72,18 +71,18 @@ pub(super) async fn separate(
     Ok(Json(json!({ "hash": accepted.record.song, "reason": "Song enqueued for separation" })))
 }
 
-fn options(model: Option<&str>) -> Result<Options, Problem> {
-    let mut options = Options::default();
+fn options(app: &App, model: Option<&str>) -> Result<Options, Problem> {
+    let mut options = app.models.usual();
     if let Some(model) = model.filter(|model| !model.is_empty()) {
-        options.model = model.parse().map_err(|_| models::unknown(model))?;
+        options.model = app.models.named(model)?;
     }
-    models::checked(options)
+    app.models.checked(options)
 }
 
 /// A callback that the guard refuses never fails the request.
 async fn usable(app: &App, beckon: Beckon) -> Option<Callback> {
     match app.callbacks.check(&beckon.url).await {
-        Ok(()) | Err(crate::callback::Refusal::Unknown) => {
+        Ok(()) | Err(crate::outside::Refusal::Unknown) => {
             Some(Callback { url: beckon.url, data: Some(beckon.data) })
         }
         Err(error) => {
@@ -126,15 +125,18 @@ async fn is_of(app: &App, tenant: &Tenant, job: &common::JobId) -> Result<bool, 
 }
 
 /// A song and one of its tracks, as they stand in the path.
-fn named(song: &str, track: &str) -> Result<(SongHash, StemName), Problem> {
+fn named(app: &App, song: &str, track: &str) -> Result<(SongHash, StemName), Problem> {
     let unknown = || Problem::new(Code::NotFound, "there is no such track");
     let song = song.parse().map_err(|_| unknown())?;
-    let track = track.strip_suffix(".mp3").unwrap_or(track);
-    let track = if track == "base" { "bass" } else { track };
-    if !MODELS.iter().any(|model| model.stems.contains(&track)) {
+    let track = match track.strip_suffix(".mp3").unwrap_or(track) {
+        "base" => "bass",
+        track => track,
+    };
+    let track = track.parse().map_err(|_| unknown())?;
+    if !app.models.all().iter().any(|model| model.stems.contains(&track)) {
         return Err(unknown());
     }
-    Ok((song, track.parse().map_err(|_| unknown())?))
+    Ok((song, track))
 }
 
 fn file_name(song: &SongHash, track: &StemName) -> String {
@@ -149,7 +151,7 @@ pub(super) async fn track(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (song, track) = named(&song, &track)?;
+    let (song, track) = named(&app, &song, &track)?;
     let key = if caller.tenant == Tenant::default_tenant() {
         Some(ObjectKey::published(&song, &track))
     } else {
@@ -209,7 +211,7 @@ pub(super) async fn remove(
 ) -> Result<Json<Value>, Problem> {
     // A GET that removes: any page could have it done in passing.
     crate::auth::no_foreign_page(&headers)?;
-    let (song, track) = named(&song, &track)?;
+    let (song, track) = named(&app, &song, &track)?;
     let store = app.ledger.store();
     let jobs = app.ledger.published_jobs(&caller.tenant, &song).await?;
     for (record, results) in &jobs {

@@ -1,4 +1,4 @@
-//! `POST /v2/jobs`: a song as a form, as a plain body, or sent before.
+//! `POST /v2/jobs`: a song as a form, as a plain body, sent before, or behind a link.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -110,7 +110,7 @@ impl Taking<'_> {
         let kind = media_type(headers);
         match kind.as_str() {
             "multipart/form-data" => self.form(Asked::from_pairs(&query.0)?, request).await,
-            "application/json" => self.sent_before(request.into_body()).await,
+            "application/json" => self.elsewhere(Asked::from_pairs(&query.0)?, request.into_body()).await,
             "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
                 // The last is what curl says of --data-binary.
                 self.body(Asked::from_pairs(&query.0)?, request.into_body()).await
@@ -163,12 +163,14 @@ impl Taking<'_> {
         Ok(Taken { named, song, options, callback })
     }
 
-    async fn sent_before(&self, body: Body) -> Result<Taken, Problem> {
+    /// A song that was sent before, or that this server fetches.
+    async fn elsewhere(&self, mut asked: Asked, body: Body) -> Result<Taken, Problem> {
         let mut sent: AskedJson = json(body).await?;
-        let (upload, song) = (sent.upload.take(), sent.song.take());
-        let (options, callback) = Asked::from_json(sent).checked(self.app)?;
-        let (named, song) = match (upload, song) {
-            (Some(upload), None) => {
+        let (upload, song, url) = (sent.upload.take(), sent.song.take(), sent.url.take());
+        asked.take(sent)?;
+        let (options, callback) = asked.checked(self.app)?;
+        let (named, song) = match (upload, song, url) {
+            (Some(upload), None, None) => {
                 let id = super::uploads::id(&upload)?;
                 let key = ObjectKey::incoming(id);
                 let song = if self.keep {
@@ -179,12 +181,23 @@ impl Taking<'_> {
                 };
                 (format!("upload {id}"), song)
             }
-            (None, Some(song)) => {
+            (None, Some(song), None) => {
                 let facts = facts_of(self.app, &self.caller.tenant, &song).await?;
                 (song.to_string(), if self.keep { Song::Known(facts) } else { Song::Compared })
             }
+            (None, None, Some(url)) => {
+                let target = self.app.fetcher.look(&url)?;
+                let song = if self.keep {
+                    let limits = &self.app.config.limits;
+                    let mut fetched = self.app.fetcher.open(target, limits).await?;
+                    Song::Received(receive(self.app, &mut fetched, limits.upload_bytes).await?, None)
+                } else {
+                    Song::Compared
+                };
+                (format!("link {url}"), song)
+            }
             _ => {
-                let why = "either upload or song says what is to be separated";
+                let why = "one of upload, song and url says what is to be separated";
                 return Err(Problem::new(Code::InvalidRequest, why).param("upload"));
             }
         };

@@ -18,7 +18,6 @@ use super::stems::file;
 use crate::asked::gains;
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
-use crate::models;
 use crate::request::{Query, RequestId, Words};
 use crate::service::{Wish, accept_song, facts, find};
 use crate::state::App;
@@ -45,7 +44,7 @@ impl Wanted<'_> {
         options: Options,
         name: &StemName,
     ) -> Result<Derived, Problem> {
-        let options = models::checked(options)?;
+        let options = self.app.models.checked(options)?;
         if options == record.options
             && let Some(result) = self.app.ledger.result(record, name).await?
         {

@@ -5,12 +5,11 @@ use axum::extract::State;
 use common::job::{MOST_MIXES, MP3_RATES_KBPS};
 use serde_json::{Value, json};
 
-use crate::models::MODELS;
 use crate::state::App;
 
 /// `GET /v2/models`.
-pub(super) async fn models() -> Json<Value> {
-    Json(json!({ "models": MODELS, "default": MODELS[0].name }))
+pub(super) async fn models(State(app): State<App>) -> Json<Value> {
+    Json(json!({ "models": app.models.all(), "default": app.models.usual().model }))
 }
 
 /// `GET /v2/limits`.
@@ -25,6 +24,7 @@ pub(super) async fn limits(State(app): State<App>) -> Json<Value> {
         "keep_results_s": app.config.keep.keep_results.as_secs(),
         "keep_sources_s": app.config.keep.keep_sources.as_secs(),
         "wait_s": 60,
+        "links": app.fetcher.is_on(),
         "formats": {
             "mp3": { "bitrate_kbps": MP3_RATES_KBPS },
             "wav": { "bits": [16, 24, 32] },

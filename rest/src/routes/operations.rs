@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use common::queue::{Dead, Depth};
+use common::queue::{Dead, Depth, Seen};
 use serde_json::{Value, json};
 
 use super::jobs::{answer, location};
@@ -21,6 +21,18 @@ const MOST: usize = 1000;
 pub(super) async fn depth(State(app): State<App>, caller: Caller) -> Result<Json<Depth>, Problem> {
     caller.must_operate()?;
     Ok(Json(app.ledger.queue().depth().await?))
+}
+
+/// `GET /v2/operations/workers`.
+pub(super) async fn workers(
+    State(app): State<App>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<Value>, Problem> {
+    caller.must_operate()?;
+    let limit = query.number::<usize>("limit")?.unwrap_or(100).clamp(1, MOST);
+    let workers: Vec<Seen> = app.ledger.queue().workers(limit).await?;
+    Ok(Json(json!({ "workers": workers })))
 }
 
 /// `GET /v2/operations/dead`.

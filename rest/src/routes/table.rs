@@ -99,7 +99,7 @@ fn jobs_entries() -> Vec<Entry> {
                 ("multipart/form-data", "SongForm"),
                 ("application/octet-stream", "File"),
                 ("audio/mpeg", "File"),
-                (JSON, "SentBefore"),
+                (JSON, "Elsewhere"),
             ])
             .answers(&[
                 Answer(200, "The job that does this work already, or one that ended while waiting.", JOB),
@@ -110,6 +110,7 @@ fn jobs_entries() -> Vec<Entry> {
                 Code::InvalidOption,
                 Code::UnknownModel,
                 Code::Empty,
+                Code::LinksOff,
                 Code::NotFound,
                 Code::Timeout,
                 Code::InFlight,
@@ -119,6 +120,9 @@ fn jobs_entries() -> Vec<Entry> {
                 Code::NotAudio,
                 Code::OtherParameters,
                 Code::InvalidCallback,
+                Code::InvalidLink,
+                Code::LinkFailed,
+                Code::LinkSlow,
                 Code::TenantFull,
                 Code::Full,
                 Code::Unavailable,
@@ -278,6 +282,20 @@ fn other_entries() -> Vec<Entry> {
         )
         .answers(&[Answer(200, "How much of what.", Some((JSON, "Depth")))])
         .errors(&[Code::Forbidden, Code::Unavailable]),
+        Entry::new(
+            Method::GET,
+            "/v2/operations/workers",
+            get(operations::workers),
+            "listWorkers",
+            "Tell who works on what. For operators.",
+        )
+        .params(&[Param::Query("limit", "Workers, at most 1000.")])
+        .answers(&[Answer(
+            200,
+            "Those at work, the longest silent first, then those that wait.",
+            Some((JSON, "Workers")),
+        )])
+        .errors(&[Code::InvalidRequest, Code::Forbidden, Code::Unavailable]),
         Entry::new(
             Method::GET,
             "/v2/operations/dead",

@@ -3,6 +3,7 @@
 mod base64;
 mod cost;
 mod envelope;
+mod fetch;
 mod form;
 mod head;
 mod intake;
@@ -10,6 +11,7 @@ mod source;
 mod sparse;
 
 pub(crate) use self::envelope::Envelope;
+pub(crate) use self::fetch::Fetcher;
 pub(crate) use self::form::Form;
 pub(crate) use self::intake::{Facts, Incoming, Intake, Received, read_back, receive};
 pub(crate) use self::source::{JsonSource, RawSource, Source, broken, too_large};

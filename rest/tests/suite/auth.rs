@@ -101,7 +101,7 @@ async fn the_older_contract_shows_a_tenant_its_own_tracks(place: Place) {
 #[tokio::test]
 async fn only_operators_operate() {
     let server = Place::Memory.with_keys(&["--auth", "key"], &keys()).await;
-    for path in ["/v2/operations/depth", "/v2/operations/dead"] {
+    for path in ["/v2/operations/depth", "/v2/operations/workers", "/v2/operations/dead"] {
         server.call(Method::GET, path, &TWO, Body::empty()).await.is(403);
         server.call(Method::GET, path, &ONE, Body::empty()).await.is(200);
     }

@@ -1,13 +1,14 @@
 //! Telling callers, and whom not to call.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::Bucket;
-use rest::callback::{Guard, Message, Refusal, Secret};
+use rest::callback::{Message, Secret};
+use rest::outside::{Guard, Refusal};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -87,17 +88,11 @@ fn body(request: &str) -> &str {
     request.split_once("\r\n\r\n").unwrap().1
 }
 
-fn know(network: &FakeNetwork, name: &str, answers: &[&[&str]]) {
-    let answers =
-        answers.iter().map(|list| list.iter().map(|a| a.parse::<IpAddr>().unwrap()).collect()).collect();
-    network.names.lock().unwrap().insert(name.to_owned(), answers);
-}
-
 async fn the_older_contract_gets_one_post_with_exactly_its_data(place: Place) {
     let server = place.server(&["--callback-allow", "localhost:5000"]).await;
     let sink = Sink::start(vec![OK.to_owned()]).await;
-    know(&server.network, "localhost", &[&["127.0.0.1"]]);
-    *server.network.sink.lock().unwrap() = Some(sink.address);
+    server.network.know("localhost", &[&["127.0.0.1"]]);
+    server.network.lead_to(sink.address);
     rest::background::start(&server.app);
     for (seed, data) in
         [(1, json!({ "mp3": "a.mp3", "data": "to be returned" })), (2, Value::Null), (3, json!([1, "é"]))]
@@ -123,14 +118,14 @@ async fn the_job_is_told_with_a_signature_and_a_fault_is_tried_again_under_the_s
     let server = place.server(&["--callback-secret", secret, "--callback-http"]).await;
     let broken = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_owned();
     let sink = Sink::start(vec![broken, OK.to_owned()]).await;
-    know(&server.network, "hooks.example", &[&["93.184.216.34"]]);
-    *server.network.sink.lock().unwrap() = Some(sink.address);
+    server.network.know("hooks.example", &[&["93.184.216.34"]]);
+    server.network.lead_to(sink.address);
     let query = "?callback=http%3A%2F%2Fhooks.example%3A8080%2Fa%3Fb%3D1";
     let path = server.submit(query, song(1)).await.is(202).header("location").to_owned();
     rest::background::start(&server.app);
     server.work().await;
     let requests = sink.wait(2).await;
-    assert_eq!(*server.network.connected.lock().unwrap(), ["93.184.216.34:8080".parse().unwrap(); 2]);
+    assert_eq!(server.network.connected(), ["93.184.216.34:8080".parse().unwrap(); 2]);
     let [first, second] = [&requests[0], &requests[1]];
     assert!(second.starts_with("POST /a?b=1 HTTP/1.1\r\n"));
     assert_eq!(header(first, "webhook-id"), header(second, "webhook-id"));
@@ -151,23 +146,23 @@ async fn redirects_are_not_followed_and_endless_answers_are_not_read() {
     let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n{}", "x".repeat(200_000));
     let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(200_000));
     let sink = Sink::start(vec![away, long, huge]).await;
-    know(&server.network, "a.example", &[&["93.184.216.34"]]);
-    *server.network.sink.lock().unwrap() = Some(sink.address);
+    server.network.know("a.example", &[&["93.184.216.34"]]);
+    server.network.lead_to(sink.address);
     let message = Message { id: "msg_1".to_owned(), body: "{}".to_owned(), signed: false };
     let tell = || server.app.callbacks.deliver("http://a.example/", &message);
     assert!(tell().await.unwrap_err().to_string().contains("302"));
     tell().await.unwrap();
     assert!(tell().await.is_err());
-    assert_eq!(server.network.connected.lock().unwrap().len(), 3);
+    assert_eq!(server.network.connected().len(), 3);
 }
 
 async fn a_further_caller_of_the_same_work_is_told_too(place: Place) {
     let server = place.server(&["--callback-http"]).await;
     let sink = Sink::start(vec![OK.to_owned()]).await;
     for name in ["a.example", "b.example", "c.example"] {
-        know(&server.network, name, &[&["93.184.216.34"]]);
+        server.network.know(name, &[&["93.184.216.34"]]);
     }
-    *server.network.sink.lock().unwrap() = Some(sink.address);
+    server.network.lead_to(sink.address);
     server.submit("?callback=http://a.example/", song(1)).await.is(202);
     server.submit("?callback=http://b.example/", song(1)).await.is(200);
     rest::background::start(&server.app);
@@ -194,12 +189,12 @@ async fn a_refused_callback_never_fails_the_older_contract() {
     }
     assert_eq!(server.work().await, urls.len());
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(server.network.connected.lock().unwrap().is_empty());
+    assert!(server.network.connected().is_empty());
     assert!(server.paths(Bucket::Queue, "pending/").await.is_empty());
 }
 
-/// Addresses that no callback may reach, in every spelling that parsers know.
-const FORBIDDEN: &[&str] = &[
+/// Addresses that no callback may reach and no link may lead to, in every spelling that parsers know.
+pub(crate) const FORBIDDEN: &[&str] = &[
     "http://127.0.0.1/",
     "http://127.1/",
     "http://2130706433/",
@@ -289,16 +284,17 @@ const FORBIDDEN: &[&str] = &[
     "http://nothing.example/",
 ];
 
-fn names(network: &FakeNetwork) {
-    know(network, "public.example", &[&["93.184.216.34"]]);
+/// The names in them.
+pub(crate) fn names(network: &FakeNetwork) {
+    network.know("public.example", &[&["93.184.216.34"]]);
     for name in ["localhost", "localhost.", "sub.localhost"] {
-        know(network, name, &[&["127.0.0.1", "::1"]]);
+        network.know(name, &[&["127.0.0.1", "::1"]]);
     }
-    know(network, "metadata.google.internal", &[&["169.254.169.254"]]);
-    know(network, "both.example", &[&["93.184.216.34", "10.0.0.1"]]);
-    know(network, "inside.example", &[&["192.168.1.5"]]);
-    know(network, "mapped.example", &[&["::ffff:10.0.0.1"]]);
-    know(network, "nothing.example", &[&[]]);
+    network.know("metadata.google.internal", &[&["169.254.169.254"]]);
+    network.know("both.example", &[&["93.184.216.34", "10.0.0.1"]]);
+    network.know("inside.example", &[&["192.168.1.5"]]);
+    network.know("mapped.example", &[&["::ffff:10.0.0.1"]]);
+    network.know("nothing.example", &[&[]]);
 }
 
 #[tokio::test]
@@ -307,12 +303,12 @@ async fn no_forbidden_address_is_ever_connected_to() {
     let server = Server::with(&["--callback-http"]);
     names(&server.network);
     let sink = Sink::start(vec![OK.to_owned()]).await;
-    *server.network.sink.lock().unwrap() = Some(sink.address);
+    server.network.lead_to(sink.address);
     let message = Message { id: "msg_1".to_owned(), body: "{}".to_owned(), signed: false };
     for url in FORBIDDEN {
         assert!(server.app.callbacks.deliver(url, &message).await.is_err(), "{url}");
         assert!(server.app.callbacks.check(url).await.is_err(), "{url}");
-        assert!(server.network.connected.lock().unwrap().is_empty(), "{url}");
+        assert!(server.network.connected().is_empty(), "{url}");
     }
     server.app.callbacks.deliver("http://public.example/", &message).await.unwrap();
     assert_eq!(sink.seen(), 1);
@@ -322,15 +318,15 @@ async fn no_forbidden_address_is_ever_connected_to() {
 async fn a_name_that_changes_its_mind_gets_nowhere() {
     let server = Server::with(&["--callback-http"]);
     let sink = Sink::start(vec![OK.to_owned()]).await;
-    *server.network.sink.lock().unwrap() = Some(sink.address);
+    server.network.lead_to(sink.address);
     let message = Message { id: "msg_1".to_owned(), body: "{}".to_owned(), signed: false };
     let deliver = || server.app.callbacks.deliver("http://rebind.example/", &message);
     let (good, bad): (&[&str], &[&str]) = (&["93.184.216.34"], &["127.0.0.1"]);
-    know(&server.network, "rebind.example", &[good, bad]);
+    server.network.know("rebind.example", &[good, bad]);
     deliver().await.unwrap();
     assert_eq!(*server.network.asked.lock().unwrap(), ["rebind.example"], "a name is resolved once");
     deliver().await.unwrap_err();
-    assert_eq!(*server.network.connected.lock().unwrap(), ["93.184.216.34:80".parse().unwrap()]);
+    assert_eq!(server.network.connected(), ["93.184.216.34:80".parse().unwrap()]);
 }
 
 #[test]

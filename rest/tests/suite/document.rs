@@ -49,6 +49,8 @@ async fn a_job_has_the_members_that_the_document_names() {
     let path = server.submit("", crate::support::song(1)).await.is(202).header("location").to_owned();
     server.work().await;
     let job = server.get(&path).await.json();
+    server.submit("", crate::support::song(2)).await.is(202);
+    server.claim_plan().await;
     let schemas = &document["components"]["schemas"];
     for (value, schema) in [
         (&job, "Job"),
@@ -56,6 +58,9 @@ async fn a_job_has_the_members_that_the_document_names() {
         (&job["progress"], "Progress"),
         (&job["stems"][0], "Stem"),
         (&server.get("/v2/operations/depth").await.json(), "Depth"),
+        (&server.get("/v2/operations/workers").await.json(), "Workers"),
+        (&server.get("/v2/operations/workers").await.json()["workers"][0], "Worker"),
+        (&server.get("/v2/operations/workers").await.json()["workers"][0]["task"], "HeldTask"),
         (&server.get("/v2/jobs/x").await.json(), "Problem"),
         (&server.get("/v2/models").await.json(), "Models"),
     ] {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::admin::Health as _;
 use serde_json::Value;
 
+use crate::links::other_side;
 use crate::support::{Server, tagged};
 
 fn document(name: &str) -> String {
@@ -50,7 +51,10 @@ fn run(examples: &[Example<'_>], port: u16, folder: PathBuf) -> impl Future<Outp
 #[tokio::test]
 async fn every_example_does_what_the_document_says() {
     let figures = common::telemetry::figures::start("rest").unwrap();
-    let (text, folder, server) = (document("api.md"), tempfile::tempdir().unwrap(), Server::new());
+    let (text, folder) = (document("api.md"), tempfile::tempdir().unwrap());
+    let server = Server::with(&["--links"]);
+    server.network.know("songs.example", &[&["93.184.216.34"]]);
+    server.network.lead_to(other_side().await);
     std::fs::write(folder.path().join("song.mp3"), tagged("Under Water", "The Fish")).unwrap();
     let port = server.listen().await.port();
     let examples = examples(&text);

@@ -14,6 +14,7 @@ mod fuzz;
 mod hostile;
 mod idempotency;
 mod jobs;
+mod links;
 mod operations;
 mod place;
 mod slow;

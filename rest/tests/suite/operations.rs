@@ -13,6 +13,7 @@ crate::place::scenarios! {
     the_work_of_a_dead_job_is_done_anew
     a_reset_leaves_nothing_and_new_songs_are_taken
     depth_and_limits_are_told
+    who_works_on_what_is_told
 }
 
 async fn the_work_of_a_dead_job_is_done_anew(place: Place) {
@@ -63,6 +64,53 @@ async fn depth_and_limits_are_told(place: Place) {
     assert_eq!(server.get("/v2/limits").await.is(200).json()["upload_bytes"], 200 << 20);
     let models = server.get("/v2/models").await.is(200).json();
     assert_eq!(models["models"][2]["stems"].as_array().unwrap().len(), 6);
+}
+
+async fn who_works_on_what_is_told(place: Place) {
+    let server = place.server(&[]).await;
+    let job = server.submit("", song(1)).await.is(202).json();
+    let (claim, _) = server.claim_plan().await;
+    let told = server.get("/v2/operations/workers").await.is(200).json();
+    let [worker] = told["workers"].as_array().unwrap().as_slice() else { panic!("{told}") };
+    let task = &worker["task"];
+    assert_eq!((&worker["worker"], &task["attempt"]), (&json!("w"), &json!(1)));
+    assert_eq!((&task["job"], &task["song"], &task["kind"]), (&job["id"], &job["song"], &json!("plan")));
+    assert_eq!((&task["id"], &task["before"]), (&json!(claim.task.to_string()), &json!(null)));
+    assert!(
+        worker["silent_ms"].as_u64().unwrap() < 60_000 && task["left_ms"].as_u64().unwrap() > 0,
+        "{told}"
+    );
+    server.get("/v2/operations/workers?limit=x").await.is(400);
+}
+
+#[tokio::test]
+async fn the_networks_are_those_of_the_setting_and_the_first_one_is_the_usual_one() {
+    let server = Server::with(&["--models", "mine=lead+rest,htdemucs_6s"]);
+    let models = server.get("/v2/models").await.is(200).json();
+    assert_eq!(
+        (&models["default"], &models["models"][0]["stems"]),
+        (&json!("mine"), &json!(["lead", "rest"]))
+    );
+    assert_eq!(models["models"].as_array().unwrap().len(), 2);
+    for (query, model) in [("", "mine"), ("?shifts=1", "mine"), ("?options=%7B%22shifts%22:2%7D", "mine")] {
+        assert_eq!(server.submit(query, song(1)).await.is(202).json()["options"]["model"], model, "{query}");
+    }
+    let named = "?options=%7B%22model%22:%22htdemucs_6s%22%7D";
+    assert_eq!(server.submit(named, song(1)).await.is(202).json()["options"]["model"], "htdemucs_6s");
+    let unknown = server.submit("?model=htdemucs", song(1)).await.is(400).json();
+    assert_eq!(unknown["detail"], "the model htdemucs is not known, only mine, htdemucs_6s");
+    assert_eq!(server.submit("?model=No/Model", song(1)).await.is(400).json()["code"], "unknown_model");
+    assert_eq!(
+        server.submit("?stems=lead", song(1)).await.is(202).json()["options"]["stems"],
+        json!(["lead"])
+    );
+    // The older contracts know the usual one too.
+    let music = server.call(Method::POST, "/music", &[], song(1)).await.is(200).json();
+    assert_eq!(music["tracks"][1], json!({ "name": "rest", "track_id": 2 }));
+    assert_eq!(server.work().await, 5);
+    let hash = crate::support::hex(&song(1));
+    server.get(&format!("/apiv1/track/{hash}/lead")).await.is(200);
+    server.get(&format!("/apiv1/track/{hash}/accordion")).await.is(404);
 }
 
 #[tokio::test]

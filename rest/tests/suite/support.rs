@@ -20,7 +20,8 @@ use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use rest::App;
 use rest::auth::Keys;
-use rest::callback::{Callbacks, Guard, Network, Resolver, Secret};
+use rest::callback::{Callbacks, Secret};
+use rest::outside::{Guard, Network, Outside, Resolver};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
@@ -41,6 +42,24 @@ pub(crate) struct FakeNetwork {
     pub(crate) connected: Mutex<Vec<SocketAddr>>,
     /// Names that were resolved.
     pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl FakeNetwork {
+    /// Has a name lead to addresses: others at each look-up, as far as there are some.
+    pub(crate) fn know(&self, name: &str, answers: &[&[&str]]) {
+        let parsed = answers.iter().map(|list| list.iter().map(|address| address.parse().unwrap()).collect());
+        self.names.lock().unwrap().insert(name.to_owned(), parsed.collect());
+    }
+
+    /// Has every connection end here.
+    pub(crate) fn lead_to(&self, sink: SocketAddr) {
+        *self.sink.lock().unwrap() = Some(sink);
+    }
+
+    /// Addresses that were connected to, so far.
+    pub(crate) fn connected(&self) -> Vec<SocketAddr> {
+        self.connected.lock().unwrap().clone()
+    }
 }
 
 #[async_trait::async_trait]
@@ -122,7 +141,7 @@ impl Server {
             Guard { allow: config.callbacks.callback_allow.clone(), http: config.callbacks.callback_http };
         let secret = config.callbacks.callback_secret.as_deref().map(|text| Secret::parse(text).unwrap());
         let ledger = Ledger::new(store.clone(), queue.clone(), config.keep.into());
-        let callbacks = Callbacks::new(guard, secret, network.clone());
+        let callbacks = Callbacks::new(guard, secret, Outside::new(network.clone()));
         let app = App::new(ledger, config, Keys::parse(keys).unwrap(), callbacks, CancellationToken::new());
         let router = rest::app(&app);
         Self { app, store, queue, memory, network, router }
@@ -209,6 +228,12 @@ impl Server {
             .await
     }
 
+    /// Asks for a job by JSON.
+    pub(crate) async fn ask(&self, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.call(Method::POST, "/v2/jobs", &headers, body.to_string()).await
+    }
+
     /// Takes the next plan, as a worker does.
     pub(crate) async fn claim_plan(&self) -> (Claim, Token) {
         let kinds = vec![TaskKind::Plan];
@@ -229,7 +254,7 @@ impl Server {
             let token = Token::draw();
             let Some(claim) = self.queue.claim(&claimant, token).await.unwrap() else { return songs };
             let record = self.app.ledger.record(&claim.task.job).await.unwrap().unwrap();
-            let names = record.options.results(&rest::models::sources(&record.options.model).unwrap());
+            let names = record.options.results(&self.app.models.sources(&record.options.model).unwrap());
             let mut results = Vec::new();
             for (n, name) in names.iter().enumerate() {
                 results.push(self.result(&record, name).await);

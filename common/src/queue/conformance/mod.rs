@@ -11,6 +11,7 @@ mod fencing;
 mod flow;
 mod progress;
 mod waiting;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,6 +126,9 @@ checks! {
     waiting::the_longest_wait_is_known
     waiting::notifications_are_told_apart
     waiting::a_reaping_says_what_it_found
+    workers::workers_are_seen_at_work_and_waiting
+    workers::a_silent_worker_is_seen_until_its_task_is_taken_back
+    workers::who_only_tells_callers_is_no_worker
 }
 
 /// A queue to be checked, empty.

@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) cost_ms: u64,
     /// Ended jobs by when they are forgotten.
     pub(super) ended: BTreeMap<(u64, String), JobId>,
+    /// Who asked for work in vain, and when the last time.
+    pub(super) idle: HashMap<String, u64>,
     /// The newest first.
     pub(super) dead: VecDeque<Dead>,
     seq: u64,

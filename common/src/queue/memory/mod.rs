@@ -9,6 +9,7 @@ mod moves;
 mod reap;
 mod record;
 mod work;
+mod workers;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Claim, Claimant, Clock, Dead, Depth, Event, Failure, Fence, NewJob, Outcome, Queue, Reaped, Result, Room,
-    Rules, State, Status, Submitted, TaskId, Token, limits,
+    Rules, Seen, State, Status, Submitted, TaskId, Token, limits,
 };
 use crate::ids::{Epoch, JobId, SongHash, StemName};
 
@@ -171,6 +172,11 @@ impl Queue for MemoryQueue {
 
     async fn depth(&self) -> Result<Depth> {
         Ok(self.read().depth(self.clock.now_ms()))
+    }
+
+    async fn workers(&self, limit: usize) -> Result<Vec<Seen>> {
+        let machine = self.read();
+        Ok(machine.workers(self.clock.now_ms(), limit.min(limits::WORKERS)))
     }
 
     async fn dead(&self, limit: usize) -> Result<Vec<Dead>> {

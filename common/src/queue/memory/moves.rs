@@ -12,7 +12,8 @@ impl Machine {
         let Some(job) = self.world.jobs.get_mut(&id.job) else { return };
         job.tasks.insert(id);
         let (place, since_ms) = (Place::Entering, now_ms);
-        let task = Task { line, place, since_ms, attempt: 0, units, part, done: 0, takes: None };
+        let (takes, worker, before) = (None, None, None);
+        let task = Task { line, place, since_ms, attempt: 0, units, part, done: 0, takes, worker, before };
         self.world.tasks.insert(id, task);
     }
 

@@ -17,6 +17,8 @@ impl Machine {
         found.woken = self.wake_delayed(now_ms);
         self.replan_orphans(now_ms, &mut found);
         self.forget_ended(now_ms);
+        let lease_ms = self.rules.lease.as_millis() as u64;
+        self.world.idle.retain(|_, asked_ms| *asked_ms + lease_ms > now_ms);
         found
     }
 

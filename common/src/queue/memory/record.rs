@@ -134,7 +134,7 @@ pub(super) enum Place {
 pub(super) struct Task {
     pub(super) line: Line,
     pub(super) place: Place,
-    /// When it began to wait.
+    /// When it began to wait, or came into the hands that it is in.
     pub(super) since_ms: u64,
     pub(super) attempt: u32,
     pub(super) units: u32,
@@ -143,4 +143,7 @@ pub(super) struct Task {
     pub(super) done: u64,
     /// Fingerprint of its worker, where that takes spans or merges.
     pub(super) takes: Option<String>,
+    /// Who claimed it last, and who had it before.
+    pub(super) worker: Option<String>,
+    pub(super) before: Option<String>,
 }

@@ -24,8 +24,16 @@ impl Machine {
                 let fingerprint =
                     Some(claimant.fingerprint.clone()).filter(|text| takes_parts && !text.is_empty());
                 self.hand_out(now_ms, id, token, fingerprint);
+                if let Some(task) = self.world.tasks.get_mut(&id) {
+                    task.before = task.worker.replace(claimant.worker.clone());
+                    task.since_ms = now_ms;
+                }
+                self.world.idle.remove(&claimant.worker);
                 return self.handed(id);
             }
+        }
+        if claimant.kinds.iter().any(|kind| *kind != TaskKind::Notify) {
+            self.world.idle.insert(claimant.worker.clone(), now_ms);
         }
         None
     }

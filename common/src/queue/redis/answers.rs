@@ -1,7 +1,9 @@
 //! What the scripts answer, read into the queue's types.
 
 use crate::ids::JobId;
-use crate::queue::{Claim, Dead, Event, Fence, Happening, QueueError, Result, State, Status, Submitted};
+use crate::queue::{
+    Claim, Dead, Event, Fence, Happening, Held, QueueError, Result, Seen, State, Status, Submitted, TaskId,
+};
 
 pub(super) fn strange(what: impl std::fmt::Display) -> QueueError {
     QueueError::Strange(what.to_string())
@@ -91,6 +93,30 @@ fn happening(line: &str) -> Result<Happening> {
         ["stem", stem] => Ok(Happening::Stem { stem: parse(stem)? }),
         _ => Err(strange(format_args!("the event {line:?}"))),
     }
+}
+
+/// A worker, and what it holds if there is more than its name and its silence.
+pub(super) fn seen(mut fields: Vec<String>) -> Result<Seen> {
+    let held = fields.split_off(fields.len().min(2));
+    let [worker, silent] = fixed(fields)?;
+    let task = if held.is_empty() { None } else { Some(self::held(held)?) };
+    Ok(Seen { worker, silent_ms: parse(&silent)?, task })
+}
+
+fn held(fields: Vec<String>) -> Result<Held> {
+    let [id, attempt, tenant, song, held, left, before] = fixed(fields)?;
+    let task: TaskId = parse(&id)?;
+    Ok(Held {
+        id,
+        job: task.job,
+        kind: task.kind,
+        tenant: parse(&tenant)?,
+        song: parse(&song)?,
+        attempt: parse(&attempt)?,
+        held_ms: parse(&held)?,
+        left_ms: parse(&left)?,
+        before: Some(before).filter(|before| !before.is_empty()),
+    })
 }
 
 pub(super) fn dead(entry: &str) -> Result<Dead> {

@@ -8,7 +8,7 @@ use super::{RedisQueue, answers};
 use crate::ids::{Epoch, JobId, SongHash, StemName};
 use crate::queue::{
     Claim, Claimant, Dead, Depth, Event, Failure, Fence, First, NewJob, Outcome, Queue, Reaped, Result, Room,
-    State, Status, Submitted, TaskId, TaskKind, Token, limits,
+    Seen, State, Status, Submitted, TaskId, TaskKind, Token, limits,
 };
 
 /// How often someone who waits for news of a job asks for them.
@@ -217,6 +217,15 @@ impl Queue for RedisQueue {
             active_notices,
             oldest_ready_ms,
         })
+    }
+
+    async fn workers(&self, limit: usize) -> Result<Vec<Seen>> {
+        let rows: Vec<Vec<String>> = self
+            .call(&self.scripts.workers, |call| {
+                call.arg(limit.min(limits::WORKERS));
+            })
+            .await?;
+        rows.into_iter().map(answers::seen).collect()
     }
 
     async fn dead(&self, limit: usize) -> Result<Vec<Dead>> {

@@ -28,7 +28,7 @@ macro_rules! scripts {
 }
 scripts! {
     submit claim progress stem complete fail release reap cancel forget reset
-    status unfinished events depth dead bury next_foreign
+    status unfinished events depth workers dead bury next_foreign
 }
 
 fn ready(name: &str, command: &str, alter: &dyn Fn(&str, String) -> String) -> Script {

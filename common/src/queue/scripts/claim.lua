@@ -26,9 +26,10 @@ if held then return handed(held) end
 drain()
 
 -- Remembered with the task: a worker that is busy with it is one that would take its like.
-local takes = ''
+local takes, works = '', false
 for i = 4, #ARGV - 9 do
   if arg(i) == 'merge' or arg(i) == 'span' then takes = fingerprint end
+  if arg(i) ~= 'notify' then works = true end
 end
 for i = 4, #ARGV - 9 do
   local kind = arg(i)
@@ -46,8 +47,10 @@ for i = 4, #ARGV - 9 do
   if known then
     take_out(tid)
     redis.call('HINCRBY', key('task', tid), 'attempt', 1)
+    local before = redis.call('HGET', key('task', tid), 'worker') or ''
     redis.call('HSET', key('task', tid), 'place', 'active', 'token', token, 'takes', takes,
-      'worker', worker)
+      'worker', worker, 'since', NOW, 'before', before)
+    redis.call('ZREM', key('idle'), worker)
     redis.call('ZADD', key('leases'), NOW + LEASE_MS, tid)
     redis.call('HSET', key('held'), token, tid)
     local record = redis.call('HMGET', key('job', job), 'state', 'cost', 'charged')
@@ -70,4 +73,5 @@ for i = 4, #ARGV - 9 do
     return handed(tid)
   end
 end
+if works then redis.call('ZADD', key('idle'), NOW, worker) end
 return false

@@ -98,6 +98,8 @@ for _, job in ipairs(due('ended')) do
   end
 end
 
+redis.call('ZREMRANGEBYSCORE', key('idle'), '-inf', NOW - LEASE_MS)
+
 local moved = expired_count + woken + replanned
 if moved > 0 then ring(moved) end
 return { expired_count, woken, replanned, dead, redis.call('SRANDMEMBER', PREFIX .. 'old') or '' }

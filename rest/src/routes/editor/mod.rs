@@ -15,10 +15,9 @@ mod tracks;
 mod units;
 
 use common::Tenant;
-use common::job::{Music, Options};
+use common::job::Music;
 
 use crate::error::{Code, Problem};
-use crate::models;
 use crate::state::App;
 
 pub(super) use self::table::entries;
@@ -36,11 +35,6 @@ fn invalid(sentence: &str) -> Problem {
 
 fn missing(sentence: &str) -> Problem {
     Problem::new(Code::NotFound, sentence)
-}
-
-/// What is asked for where a request does not say more.
-fn options() -> Result<Options, Problem> {
-    models::checked(Options::default())
 }
 
 /// A number as it stands in a path.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::tracks::{self, Track};
-use super::{find, invalid, missing, options};
+use super::{find, invalid, missing};
 use crate::auth::{Caller, no_foreign_page};
 use crate::error::{Code, Problem};
 use crate::request::{MAX_JSON_BYTES, RequestId, Words, media_type};
@@ -27,7 +27,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn of(music: &Music) -> Result<Self, Problem> {
+    fn of(app: &App, music: &Music) -> Result<Self, Problem> {
         let told = |text: &Option<String>, otherwise: &str| {
             text.as_deref().filter(|text| !text.trim().is_empty()).unwrap_or(otherwise).to_owned()
         };
@@ -35,7 +35,7 @@ impl Shown {
             music_id: music.song.number(),
             name: told(&music.title.title, "unknown_song"),
             band: told(&music.title.artist, "unknown_band"),
-            tracks: tracks::all(&options()?)?,
+            tracks: tracks::all(&app.models, &app.models.usual())?,
         })
     }
 }
@@ -49,7 +49,7 @@ pub(super) async fn submit(
     let _place = app.admission.enter(&app).await?;
     let received = take(&app, request).await.map_err(unusable)?;
     let music = keep_upload(&app, received, &caller.tenant).await?;
-    Ok(Json(Shown::of(&music)?))
+    Ok(Json(Shown::of(&app, &music)?))
 }
 
 /// The song of a request: its only file, or all of it.
@@ -85,7 +85,7 @@ fn unusable(problem: Problem) -> Problem {
 /// `GET /music`.
 pub(super) async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Vec<Shown>>, Problem> {
     let music = app.ledger.music(&caller.tenant).await?;
-    Ok(Json(music.iter().map(Shown::of).collect::<Result<_, _>>()?))
+    Ok(Json(music.iter().map(|music| Shown::of(&app, music)).collect::<Result<_, _>>()?))
 }
 
 /// `POST /music/{id}`.
@@ -98,8 +98,8 @@ pub(super) async fn process(
 ) -> Result<Json<Value>, Problem> {
     let music = find(&app, &caller.tenant, &id).await?;
     let body = axum::body::to_bytes(body, MAX_JSON_BYTES).await.unwrap_or_default();
-    let named = tracks::named(&body, &tracks::all(&options()?)?);
-    let options = tracks::wanted(named.ok_or_else(|| invalid("Track not found."))?, options()?)?;
+    let named = tracks::named(&body, &tracks::all(&app.models, &app.models.usual())?);
+    let options = tracks::wanted(&app.models, named.ok_or_else(|| invalid("Track not found."))?)?;
     let wish = Wish { tenant: caller.tenant, options, callback: None, request_id };
     let accepted = match accept_song(&app, &facts_of_music(&music), &wish).await {
         Err(problem) if problem.code() == Code::NotFound => return Err(missing("Music not found.")),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::FINAL;
 use crate::error::Problem;
-use crate::models;
+use crate::models::Models;
 
 /// A track as it is shown. Its number is its place in the network, from 1, the same for every song.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,8 +17,8 @@ pub(super) struct Track {
 }
 
 /// All tracks of a network.
-pub(super) fn all(options: &Options) -> Result<Vec<Track>, Problem> {
-    let sources = models::sources(&options.model)?;
+pub(super) fn all(models: &Models, options: &Options) -> Result<Vec<Track>, Problem> {
+    let sources = models.sources(&options.model)?;
     Ok((1..).zip(sources).map(|(track_id, name)| Track { name, track_id }).collect())
 }
 
@@ -64,15 +64,15 @@ fn called<'a>(text: &str, tracks: &'a [Track]) -> Option<&'a Track> {
 }
 
 /// The stems that are asked for, and their mix.
-pub(super) fn wanted(names: Vec<StemName>, options: Options) -> Result<Options, Problem> {
+pub(super) fn wanted(models: &Models, names: Vec<StemName>) -> Result<Options, Problem> {
     let gains = names.iter().map(|name| (name.clone(), 1.0)).collect();
     let mixes = FINAL.parse().map(|name| Mix { name, gains }).into_iter().collect();
-    models::checked(Options { stems: names, mixes, ..options })
+    models.checked(Options { stems: names, mixes, ..models.usual() })
 }
 
 /// Numbers of the tracks that a job makes: one alone, or a list.
-pub(super) fn numbers(options: &Options) -> Result<Value, Problem> {
-    let tracks = all(options)?;
+pub(super) fn numbers(models: &Models, options: &Options) -> Result<Value, Problem> {
+    let tracks = all(models, options)?;
     let asked = |track: &&Track| options.stems.is_empty() || options.stems.contains(&track.name);
     let numbers: Vec<u64> = tracks.iter().filter(asked).map(|track| track.track_id).collect();
     Ok(if let [one] = numbers[..] { one.into() } else { numbers.into() })
@@ -84,8 +84,12 @@ mod tests {
 
     use super::*;
 
+    fn models() -> Models {
+        Models::new(vec!["htdemucs".parse().unwrap()])
+    }
+
     fn names(body: &str) -> Option<Vec<String>> {
-        let tracks = all(&Options::default()).unwrap();
+        let tracks = all(&models(), &Options::default()).unwrap();
         let names = named(body.as_bytes(), &tracks)?;
         Some(names.iter().map(ToString::to_string).collect())
     }
@@ -120,14 +124,15 @@ mod tests {
     fn a_job_makes_the_tracks_that_were_asked_for_and_their_mix() {
         let asked = |names: &[&str]| {
             let names = names.iter().map(|name| name.parse().unwrap()).collect();
-            wanted(names, Options::default()).unwrap()
+            wanted(&models(), names).unwrap()
         };
+        let numbers = |options: &Options| numbers(&models(), options).unwrap();
         let two = asked(&["vocals", "bass", "vocals"]);
-        let sources = models::sources(&two.model).unwrap();
+        let sources = models().sources(&two.model).unwrap();
         let results: Vec<_> = two.results(&sources).iter().map(ToString::to_string).collect();
         assert_eq!(results, ["bass", "vocals", "final"]);
-        assert_eq!(numbers(&two).unwrap(), json!([2, 4]));
-        assert_eq!(numbers(&asked(&["other"])).unwrap(), json!(3));
-        assert_eq!(numbers(&asked(&["drums", "bass", "other", "vocals"])).unwrap(), json!([1, 2, 3, 4]));
+        assert_eq!(numbers(&two), json!([2, 4]));
+        assert_eq!(numbers(&asked(&["other"])), json!(3));
+        assert_eq!(numbers(&asked(&["drums", "bass", "other", "vocals"])), json!([1, 2, 3, 4]));
     }
 }

@@ -49,6 +49,6 @@ pub(super) async fn get(
         size: unit.size_bytes,
         time: unit.took_ms as f64 / 1e3,
         music_id: record.song.number(),
-        track_id: tracks::numbers(&record.options)?,
+        track_id: tracks::numbers(&app.models, &record.options)?,
     }))
 }

@@ -35,7 +35,7 @@ pub(super) fn body(id: &str, kinds: &[String], known: &Known, dice: &mut Dice) -
         "application/json" if id == "editorProcess" => (kind.to_owned(), tracks(dice).into_bytes()),
         "application/json" if id == "createUpload" => (kind.to_owned(), announced(dice).into_bytes()),
         "application/json" if older => (kind.to_owned(), separate(dice).to_string().into_bytes()),
-        "application/json" => (kind.to_owned(), sent_before(known, dice).to_string().into_bytes()),
+        "application/json" => (kind.to_owned(), elsewhere(known, dice).to_string().into_bytes()),
         _ => (kind.to_owned(), file(dice)),
     };
     match dice.below(12) {
@@ -111,10 +111,13 @@ fn form(known: &Known, dice: &mut Dice) -> (String, Vec<u8>) {
     (format!("multipart/form-data; boundary={boundary}"), body)
 }
 
-fn sent_before(known: &Known, dice: &mut Dice) -> Value {
+fn elsewhere(known: &Known, dice: &mut Dice) -> Value {
     let mut body = json!({ "song": known.song });
     if dice.percent(30) {
         body = json!({ "upload": value("upload", known, dice) });
+    }
+    if dice.percent(10) {
+        body = json!({ "url": value("callback", known, dice) });
     }
     if dice.percent(50) {
         body["options"] = json!({ "shifts": 1, "stems": ["vocals"], "format": { "wav": { "bits": 16 } } });

@@ -2,26 +2,28 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hyper::http::request;
+use hyper::{Method, Request, header};
 use url::{Host, Url};
 
 use super::address::is_public;
 use super::connect::Resolver;
 
-/// Why a callback address is not used.
+/// Why an address is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is no URL, or not of a kind that is used here.
-    #[error("the callback address {0}")]
+    #[error("the address {0}")]
     Syntax(&'static str),
     /// The name is not known, or nobody could be asked.
-    #[error("the host of the callback address has no address")]
+    #[error("the host of the address is not known")]
     Unknown,
     /// One of its addresses is not public.
-    #[error("the host of the callback address is not on the public internet")]
+    #[error("the host of the address is not on the public internet")]
     NotPublic,
 }
 
-/// A callback URL that has been looked at, but whose name has not been resolved.
+/// A URL of a stranger that has been looked at, but whose name has not been resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The URL.
@@ -40,9 +42,29 @@ impl Target {
     pub fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
     }
+
+    /// Whether it is on the list of those that are not checked.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// The beginning of a request to it, in the form that goes over a connection of its own.
+    pub(crate) fn request(&self, method: Method) -> request::Builder {
+        let url = &self.url;
+        let host = url.host_str().unwrap_or_default();
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let path =
+            url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, concat!("msaas/", env!("CARGO_PKG_VERSION")))
+    }
 }
 
-/// The rules for callback addresses.
+/// The rules for addresses of strangers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard {
     /// `host:port` that need not be public, and may be plain `http`; for local development.
