@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, LEASE, Verdict, job, same, spans, worker};
+use super::{Bench, LEASE, Verdict, job, same, spans, worker, worker_of};
 use crate::queue::{Failure, Fence, NewJob, Outcome, Reaped, TaskKind};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,14 +22,15 @@ pub(super) async fn the_longest_wait_is_known(bench: &Bench) -> Verdict {
     bench.clock.advance(SECOND);
     same!(oldest_ms().await?, 2000);
     for _ in 0..2 {
-        let (plan, token) = bench.take_kind(&worker("f"), TaskKind::Plan).await?;
+        let (plan, token) = bench.take(&worker_of(TaskKind::Plan, "f")).await?;
         same!(bench.queue.complete(plan.task, token, &spans("f", 2)).await?, Fence::Held);
         bench.clock.advance(SECOND);
-        bench.take_kind(&worker("f"), TaskKind::Span).await?;
     }
-    same!(oldest_ms().await?, 1000 + 1000);
-    bench.pass(LEASE).await?;
+    same!(oldest_ms().await?, 2000);
+    bench.take_kind(&worker("f"), TaskKind::Span).await?;
+    same!(bench.pass(LEASE).await?, 1);
     bench.clock.advance(SECOND);
+    // Its neighbour has waited since the plan, it itself since its lease ended.
     let waited_ms = LEASE.as_millis() as u64 + 3000;
     same!(oldest_ms().await?, waited_ms);
     Ok(())
@@ -45,7 +46,7 @@ pub(super) async fn notifications_are_told_apart(bench: &Bench) -> Verdict {
     same!(counts().await?, (2, 0, 0, 0));
     let (plan, token) = bench.take(&worker("f")).await?;
     same!(bench.queue.complete(plan.task, token, &Outcome::Done).await?, Fence::Held);
-    bench.take_kind(&super::worker_of(TaskKind::Plan, "f"), TaskKind::Plan).await?;
+    bench.take_kind(&worker_of(TaskKind::Plan, "f"), TaskKind::Plan).await?;
     bench.clock.advance(SECOND);
     same!(counts().await?, (1, 1, 1, 0));
     // No worker is missing where only callers have to be told.
