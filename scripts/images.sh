@@ -10,7 +10,7 @@ case "${1:-}" in
 usage: scripts/images.sh           a campaign: builds msaas-rest and msaas-worker, measures them, runs them
        scripts/images.sh --lint    looks at Dockerfiles and compose file only: seconds, part of run-tests.sh
 
-Builds with Docker, or without an engine with buildah, as root; RUST_IMAGE=own builds on a base that is made here, where no
+As root. Builds with Docker, or without an engine with buildah; RUST_IMAGE=own builds on a base that is made here, where no
 registry of images can be reached. What was built runs as user 65532, in namespaces of its own, on a root that cannot be
 written, beside a Valkey and a SeaweedFS: first the weights are installed as an init container would, then a song
 goes in and its stems come out, the same to the byte as `msaas separate` of the image writes.
@@ -140,6 +140,7 @@ case "${1:-}" in
 '') ;;
 *) say "unknown: $1" && exit 2 ;;
 esac
+[ "$(id -u)" = 0 ] || { say "namespaces for what was built are made by root only" && exit 1; }
 . scripts/engine.sh
 need_engine
 roots=$(mktemp -d) && chmod 711 "$roots"
