@@ -54,3 +54,5 @@ stage "documents" docs
 stage "documentation examples" doc_tests
 stage "tests" tests
 stage "page in a browser" scripts/page.sh
+stage "figures, dashboard and alerts" scripts/observability.sh
+stage "autoscaling by a recorded queue" scripts/autoscale.py
