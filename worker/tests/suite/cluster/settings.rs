@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::told::{Container, containers, file};
 
 /// Variables that the chart sets from values of its own, or leaves as the images have them.
-const MADE: [&str; 32] = [
+const MADE: [&str; 33] = [
     "MINIO_ACCESS_KEY",
     "MINIO_HOST",
     "MINIO_PORT",
@@ -27,6 +27,7 @@ const MADE: [&str; 32] = [
     "MSAAS_LINGER",
     "MSAAS_LOG_FORMAT",
     "MSAAS_MODEL",
+    "MSAAS_MODELS",
     "MSAAS_MODEL_DIR",
     "MSAAS_MODEL_SOURCE",
     "MSAAS_OFFLINE",
