@@ -22,11 +22,12 @@ fn list(of: Value) -> Value {
 
 /// All of them.
 pub(super) fn schemas() -> Value {
-    let mut all = of_jobs();
-    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), of_the_editor()) {
-        all.extend(more);
-    }
-    all
+    [of_jobs(), of_operations(), of_the_editor()].into_iter().fold(json!({}), |mut all, more| {
+        if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
+            all.extend(more);
+        }
+        all
+    })
 }
 
 /// Those of the editor's contract.
@@ -130,6 +131,27 @@ fn of_jobs() -> Value {
                 "name": text, "stems": list(text.clone()), "about": text }))),
             "default": text,
         })),
+        "Problem": object(&["type", "title", "status", "code", "detail", "request_id"], json!({
+            "type": text, "title": text, "status": whole, "code": { "enum": codes }, "detail": text,
+            "param": text, "request_id": text,
+        })),
+        "OldSeparate": object(&["mp3"], json!({
+            "mp3": { "type": "string", "contentEncoding": "base64" }, "model": maybe_text,
+            "callback": { "oneOf": [{ "type": "null" },
+                object(&["url"], json!({ "url": text, "data": {} }))] },
+        })),
+        "OldSeparated": object(&["hash", "reason"], json!({ "hash": hash, "reason": text })),
+        "OldQueue": object(&["queue"], json!({ "queue": list(hash.clone()) })),
+        "OldError": object(&["error"], json!({ "error": text })),
+    })
+}
+
+/// Those of whoever runs the service.
+fn of_operations() -> Value {
+    let text = json!({ "type": "string" });
+    let whole = json!({ "type": "integer", "minimum": 0 });
+    let hash = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
+    json!({
         "Depth": object(&["jobs", "ready", "delayed", "active", "cost_ms", "dead", "ready_notices", "active_notices", "oldest_ready_ms"], json!({
             "jobs": whole, "ready": whole, "delayed": whole, "active": whole, "cost_ms": whole, "dead": whole,
             "ready_notices": whole, "active_notices": whole, "oldest_ready_ms": whole,
@@ -143,20 +165,8 @@ fn of_jobs() -> Value {
             &["id", "job", "kind", "tenant", "song", "attempt", "held_ms", "left_ms", "before"],
             json!({
                 "id": text, "job": text, "kind": { "enum": ["merge", "derive", "span", "plan"] }, "tenant": text,
-                "song": hash, "attempt": whole, "held_ms": whole, "left_ms": whole, "before": maybe_text,
+                "song": hash, "attempt": whole, "held_ms": whole, "left_ms": whole, "before": { "type": ["string", "null"] },
             }),
         ),
-        "Problem": object(&["type", "title", "status", "code", "detail", "request_id"], json!({
-            "type": text, "title": text, "status": whole, "code": { "enum": codes }, "detail": text,
-            "param": text, "request_id": text,
-        })),
-        "OldSeparate": object(&["mp3"], json!({
-            "mp3": { "type": "string", "contentEncoding": "base64" }, "model": maybe_text,
-            "callback": { "oneOf": [{ "type": "null" },
-                object(&["url"], json!({ "url": text, "data": {} }))] },
-        })),
-        "OldSeparated": object(&["hash", "reason"], json!({ "hash": hash, "reason": text })),
-        "OldQueue": object(&["queue"], json!({ "queue": list(hash.clone()) })),
-        "OldError": object(&["error"], json!({ "error": text })),
     })
 }
