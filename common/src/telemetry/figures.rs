@@ -71,6 +71,8 @@ pub const FIGURES: &[Figure] = &[
     gauge("msaas_queue_audio_seconds", REST, "audio of the jobs that wait or run"),
     gauge("msaas_queue_dead", REST, "entries on the list of what was given up"),
     gauge("msaas_oldest_ready_seconds", REST, "how long the task has waited that has waited longest"),
+    gauge("msaas_workers", REST, "workers that were heard of within a lease, by state: `busy`, `idle`")
+        .with("state", &["busy", "idle"]),
     counter("msaas_jobs_ended_total", BOTH, "jobs, by how they ended; by who wrote it down, so each once")
         .with("state", &["succeeded", "failed", "canceled"]),
     histogram("msaas_job_seconds", BOTH, "time in each stage of a job: `receive` and `accept` (`rest`), `queued`, `decode`, `separate`, `join`, `mix`, `store` (each result), `keep`, `callback`, and `whole`, from its acceptance to its success"),

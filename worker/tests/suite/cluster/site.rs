@@ -75,6 +75,7 @@ impl Cluster {
             ("MINIO_ACCESS_KEY", access.to_owned()),
             ("MINIO_SECRET_KEY", secret.to_owned()),
             ("MSAAS_MODEL", MODEL.to_owned()),
+            ("MSAAS_MODELS", MODEL.to_owned()),
             ("MSAAS_MODEL_DIR", self.servers.models_dir().display().to_string()),
             ("MSAAS_OUT", self.folder.path().join("stems").display().to_string()),
         ];
