@@ -1,5 +1,5 @@
 //! Two ways of separating in turns, a segment at a time, so that the machine's mood meets both alike:
-//! `turns FILE.safetensors threads [ROUNDS]` for one thread beside all of them, and
+//! `turns FILE.safetensors threads [ROUNDS]` for one thread beside all of them, a few segments each, and
 //! `turns FILE.safetensors length [MINUTES]` for a song of that length beside songs of one minute.
 #![expect(clippy::print_stdout, reason = "prints its figures")]
 
@@ -12,13 +12,16 @@ use demucs::{Bag, Compute, Mixture, Network, Progress, Request, Separator, Setti
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Segments of a turn that count.
+const TURN: usize = 5;
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().collect();
     let checkpoint = Checkpoint::from_bytes(&std::fs::read(args.get(1).ok_or("which weights?")?)?)?;
     let compute = Compute::named("cpu", "auto")?;
     let number = |default: usize| args.get(3).map_or(Ok(default), |text| text.parse());
     match args.get(2).map(String::as_str) {
-        Some("threads") => threads(&Network::from_checkpoint(checkpoint, &compute)?, number(15)?),
+        Some("threads") => threads(&Network::from_checkpoint(checkpoint, &compute)?, number(7)?),
         Some("length") => {
             let bag = Bag::new(vec![checkpoint], None, &compute)?;
             length(&Separator::new(bag, Settings::default())?, number(10)?)
@@ -33,15 +36,20 @@ fn threads(network: &Network, rounds: usize) -> Result<()> {
     let mut out = vec![0.0; network.config().sources.len() * mix.len()];
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let (one, all) = (pool(1)?, pool(0)?);
-    let mut seconds = |pool: &rayon::ThreadPool| {
-        let start = Instant::now();
-        pool.install(|| network.forward(&mix, &mut out)).map(|()| start.elapsed().as_secs_f64())
+    // The first of a turn is left out: a core that has slept begins slowly.
+    let mut seconds = |pool: &rayon::ThreadPool| -> Result<f64> {
+        let mut turn = Vec::new();
+        for _ in 0..=TURN {
+            let start = Instant::now();
+            pool.install(|| network.forward(&mix, &mut out))?;
+            turn.push(start.elapsed().as_secs_f64());
+        }
+        Ok(median(turn.into_iter().skip(1)))
     };
     let mut rows = Vec::new();
-    for _ in 0..=rounds {
+    for _ in 0..rounds {
         rows.push([seconds(&one)?, seconds(&all)?]);
     }
-    rows.remove(0); // what is built at the first segment
     let [alone, together] = [0, 1].map(|side| median(rows.iter().map(|row| row[side])));
     println!("one thread {alone:.3} s, {} threads {together:.3} s", all.current_num_threads());
     println!("scaling={:.3}", median(rows.iter().map(|[one, all]| one / all)));

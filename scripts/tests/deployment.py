@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 STAND_INS = ["docker", "gcloud", "helm", "kind", "kubectl", "minikube"]
 # All that the scripts may call beside them, so that what this machine has does not matter.
-ORDINARY = """bash cargo cat cut date dirname env git grep head id kill mkdir mktemp nohup openssl paste rm sed sha256sum sleep sort tail tr
+ORDINARY = """bash cargo cat cut date dirname env git grep head id mkdir mktemp nohup openssl paste rm sed sha256sum sleep sort tail tr
     uname""".split()
 
 
