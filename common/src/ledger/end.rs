@@ -80,7 +80,12 @@ impl Ledger {
                 published?;
                 self.remove_surplus(record, results).await?;
                 self.store.delete_prefix(Bucket::Queue, &ObjectKey::work_of(&record.id)).await?;
-                self.store.delete(&ObjectKey::pending(&record.id)).await?;
+                let mark = ObjectKey::pending(&record.id);
+                self.store.delete(&mark).await?;
+                if self.record(&record.id).await?.is_none() {
+                    // Deleted meanwhile: where that broke off, a sweep needs the mark that has just gone.
+                    self.write(&mark, record, Write::Replace).await?;
+                }
             }
             // The mark stays for a while: what a slow worker writes late is swept with it.
             Ending::Failed { .. } | Ending::Canceled => self.remove_traces(record).await?,
@@ -154,11 +159,14 @@ impl Ledger {
     pub async fn delete(&self, record: &Record) -> Result<()> {
         let manifest = self.cancel(record).await?;
         // With the mark, which has the record, a sweep ends what breaks off here.
-        self.write(&ObjectKey::pending(&record.id), record, Write::Replace).await?;
+        let mark = ObjectKey::pending(&record.id);
+        self.write(&mark, record, Write::Replace).await?;
         self.store.delete(&ObjectKey::job(&record.id)).await?;
+        // Again: whoever ended the job while its record was there may have taken the first one.
+        self.write(&mark, record, Write::Replace).await?;
         self.erase(record).await?;
         if manifest.ending.state() == State::Succeeded {
-            self.store.delete(&ObjectKey::pending(&record.id)).await?;
+            self.store.delete(&mark).await?;
         }
         // Otherwise a worker may be writing still: the mark goes later, with what was written.
         self.queue.forget(record.id).await?;
