@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use common::keys::ObjectKey;
 
-/// All that is kept, in bytes: the spans of ten minutes of four stems. The oldest go first.
+/// All that is kept, in bytes: some twelve minutes of four stems. The oldest go first.
 const KEPT_BYTES: u64 = 1 << 30;
 
 /// Copies of objects that are in the store, in files without names.
