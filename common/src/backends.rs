@@ -16,7 +16,7 @@ use crate::queue::memory::MemoryQueue;
 use crate::queue::redis::{RedisQueue, Settings};
 use crate::queue::{Clock, Queue, QueueError, Rules};
 use crate::storage::fs::Folder;
-use crate::storage::s3::{AccessKeys, S3, S3Config};
+use crate::storage::s3::{AccessKeys, S3, S3Config, percent};
 use crate::storage::{Store, StoreError};
 
 /// How long things are kept; every program of a service is told the same.
@@ -175,7 +175,9 @@ impl QueueArgs {
         }
         let (host, port) = host_and_port(self.redis_host.as_deref(), &self.redis_port)?;
         let password = self.redis_password.as_deref().filter(|password| !password.is_empty());
-        let user = password.map(|password| format!(":{}@", in_url(password))).unwrap_or_default();
+        let user = password
+            .map(|password| format!(":{}@", percent(password).replace('/', "%2F")))
+            .unwrap_or_default();
         Some(format!("redis://{user}{host}:{port}/0"))
     }
 }
@@ -251,23 +253,6 @@ fn host_and_port(host: Option<&str>, port: &str) -> Option<(String, String)> {
         }
         None => Some((host?.to_owned(), port.to_owned())),
     }
-}
-
-/// A text as it may stand in an address: all but letters and digits is written as bytes.
-fn in_url(text: &str) -> String {
-    let mut url = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            url.push(char::from(byte));
-        } else {
-            url.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
-    url
-}
-
-fn digit(value: u8) -> char {
-    char::from_digit(u32::from(value), 16).map_or('0', |digit| digit.to_ascii_uppercase())
 }
 
 #[cfg(test)]

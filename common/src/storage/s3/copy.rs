@@ -108,7 +108,7 @@ fn ranges(size_bytes: u64) -> impl Iterator<Item = String> {
 }
 
 /// A text for an address or a header: all but letters, digits, `-._~/` as `%xx` of its UTF-8 bytes.
-pub(super) fn percent(text: &str) -> String {
+pub(crate) fn percent(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

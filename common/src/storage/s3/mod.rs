@@ -23,6 +23,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 pub use config::{AccessKeys, S3Config};
+pub(crate) use copy::percent;
 
 use crate::keys::{Bucket, ObjectKey};
 use crate::storage::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 
 use super::S3;
-use super::copy::percent;
+use super::percent;
 use crate::keys::ObjectKey;
 use crate::storage::{Result, Signed, StoreError, name};
 
