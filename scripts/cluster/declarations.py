@@ -3,8 +3,8 @@
 import re
 
 PRIMITIVES = {"string": str, "number": (int, float), "boolean": bool}
-# Declared under a long name, used under a short one.
-PREFIX = "IComGithubKedacoreKedaV2ApisKedaV1alpha1"
+# Declared under a short name, used under a long one.
+PREFIXES = re.compile("^(IComGithubKedacoreKedaV2ApisKedaV1alpha1|IComGithubPrometheusOperatorPrometheusOperatorPkgApisMonitoringV1)")
 
 
 def interfaces(text):
@@ -19,7 +19,7 @@ def interfaces(text):
 
 def faults(value, kind, known, path):
     """Types that are declared elsewhere are not looked into."""
-    kind = kind.replace(PREFIX, "I")
+    kind = PREFIXES.sub("I", kind)
     if kind in PRIMITIVES:
         # In Python what is true is a number too.
         if not isinstance(value, PRIMITIVES[kind]) or (kind == "number" and isinstance(value, bool)):

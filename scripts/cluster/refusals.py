@@ -26,6 +26,7 @@ CASES = [
     ("default", ["worker.autoscaling.minReplicas=9"], ["minReplicas", "maxReplicas"]),
     ("default", ["worker.graceSeconds=1"], ["graceSeconds", "15"]),
     ("default", ["worker.weights.existingClaim=My_Claim"], ["existingClaim"]),
+    ("default", ["observability.interval=soon"], ["interval"]),
     ("default", ["redis.enabled=false"], ["externalRedis.existingSecret", "url"]),
     ("default", ["minio.enabled=false"], ["externalS3.endpoint"]),
     ("default", ["externalRedis.existingSecret=mine"], ["which Redis"]),

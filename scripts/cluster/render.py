@@ -30,6 +30,10 @@ class Renders:
         self.home = home
         self.chart = {name: rendered(*self.helm("helm4", "template", name)) for name in VALUES}
         self.manifests = {name: rendered(home / "kubectl", "kustomize", f"k8s/overlays/{name}") for name in OVERLAYS}
+        # Beside all of these, in clusters that have the operator for it.
+        self.chart["observability"] = rendered(*self.helm("helm4", "template", "default"), "--set", "observability.enabled=true",
+                                               "--show-only", "templates/observability/*")
+        self.manifests["observability"] = rendered(home / "kubectl", "kustomize", "k8s/observability")
 
     def helm(self, helm, what, name):
         """The command that renders or lints with a file of values."""
@@ -40,9 +44,9 @@ class Renders:
 
     def all(self):
         for name, objects in self.chart.items():
-            yield f"chart with values-{name}", objects
+            yield f"chart with values-{name}" if name in VALUES else f"chart, {name}", objects
         for name, objects in self.manifests.items():
-            yield f"overlay {name}", objects
+            yield f"overlay {name}" if name in OVERLAYS else f"manifests, {name}", objects
 
     def both_helms_lint_and_agree(self):
         """Complaints of `helm lint`, and where Helm 3 renders something else than Helm 4. Drawn secrets differ each time."""

@@ -1,8 +1,9 @@
 """Objects against the schemas of Kubernetes, each version from 1.28 on, unknown fields refused.
 
-Two kinds are no part of Kubernetes. ScaledObject (KEDA) is held against its type declarations in @kubernetes-models/keda,
-and what it hands to the autoscaler of Kubernetes against that one's schema; what a trigger is told, nothing checks. Of a
-BackendConfig (GKE) the keys are those that are listed here; its values nothing checks.
+Four kinds are no part of Kubernetes. ScaledObject (KEDA), PodMonitor and PrometheusRule (Prometheus Operator) are held against
+their type declarations in @kubernetes-models, and what a ScaledObject hands to the autoscaler of Kubernetes against that one's
+schema; what a trigger is told, nothing checks. Of a BackendConfig (GKE) the keys are those that are listed here; its values
+nothing checks.
 """
 
 import kubernetes_validate
@@ -35,8 +36,13 @@ def of_kubernetes(thing):
             yield f"Kubernetes {version}: {error.message}"
 
 
+def of_declarations(thing, known):
+    kind = f"I{thing['kind']}"
+    yield from declarations.faults(thing, kind, known | {kind: known[kind] | TYPED}, thing["kind"])
+
+
 def of_keda(thing, known):
-    yield from declarations.faults(thing, "IScaledObject", known | {"IScaledObject": known["IScaledObject"] | TYPED}, "ScaledObject")
+    yield from of_declarations(thing, known)
     spec = thing["spec"]
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     target = {"apiVersion": "apps/v1", "kind": "Deployment", **spec["scaleTargetRef"]}
@@ -46,7 +52,7 @@ def of_keda(thing, known):
 
 
 def faults(renders):
-    known = declarations.interfaces((renders.home / "keda.d.ts").read_text(encoding="utf-8"))
+    known = declarations.interfaces((renders.home / "kinds.d.ts").read_text(encoding="utf-8"))
     found, seen = [], set()
     for where, objects in renders.all():
         for thing in objects:
@@ -56,6 +62,8 @@ def faults(renders):
             seen.add(key)
             if thing["kind"] == "ScaledObject":
                 lines = of_keda(thing, known)
+            elif thing["apiVersion"] == "monitoring.coreos.com/v1":
+                lines = of_declarations(thing, known)
             elif thing["kind"] == "BackendConfig":
                 lines = [f"unknown key {key}" for key in sorted(set(keys_of(thing["spec"])) - BACKEND_CONFIG)]
             else:

