@@ -15,7 +15,7 @@ use common::Tenant;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::config::AuthMode;
+use crate::config::{AuthArgs, AuthMode};
 use crate::error::{Code, Dialect, Problem};
 use crate::limits::Subject;
 use crate::request::{Peer, text};
@@ -42,10 +42,11 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Everyone, where no key is wanted.
+    /// Everyone, where no key is wanted: an operator too, as long as no interface wants one.
     #[must_use]
-    pub fn anyone() -> Self {
-        Self { tenant: Tenant::default_tenant(), operator: true }
+    pub fn anyone(auth: &AuthArgs) -> Self {
+        let operator = [auth.auth, auth.auth_old] == [AuthMode::None; 2];
+        Self { tenant: Tenant::default_tenant(), operator }
     }
 
     /// Whether it is an operator.
@@ -154,7 +155,7 @@ pub(crate) fn admit(
     app.rate.take(subject)?;
     match (caller, mode) {
         (Some(caller), _) => Ok(caller.clone()),
-        (None, AuthMode::None) => Ok(Caller::anyone()),
+        (None, AuthMode::None) => Ok(Caller::anyone(&app.config.auth)),
         (None, AuthMode::Key) => Err(Problem::plain(Code::Unauthorized)),
     }
 }

@@ -109,6 +109,17 @@ async fn only_operators_operate() {
 }
 
 #[tokio::test]
+async fn nobody_without_a_key_operates_where_any_interface_wants_one() {
+    for (wanted, open) in [("--auth", "/reset"), ("--auth-old", "/v2/reset")] {
+        let server = Place::Memory.with_keys(&[wanted, "key"], &keys()).await;
+        server.call(Method::POST, open, &[], Body::empty()).await.is(403);
+        server.call(Method::POST, open, &TWO, Body::empty()).await.is(403);
+        let done = server.call(Method::POST, open, &ONE, Body::empty()).await.status;
+        assert!(done.is_success(), "{open}: {done}");
+    }
+}
+
+#[tokio::test]
 async fn a_flood_is_429_with_the_time_to_wait() {
     let server = Server::with(&["--rate", "1", "--burst", "3"]);
     for _ in 0..3 {
