@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks of IPv4 that are not public: first address and length of the prefix.
-/// Source: the special-purpose address registry of IANA (RFC 6890 and its successors).
+/// Source: the special-purpose address registry of IANA (RFC 6890 and its successors), and what GKE gives to services.
 const NOT_PUBLIC_V4: &[([u8; 4], u32)] = &[
     ([0, 0, 0, 0], 8),
     ([10, 0, 0, 0], 8),
+    ([34, 118, 224, 0], 20),
     ([100, 64, 0, 0], 10),
     ([127, 0, 0, 0], 8),
     ([169, 254, 0, 0], 16),
@@ -72,6 +73,7 @@ mod tests {
         for not in [
             "0.0.0.0",
             "10.1.2.3",
+            "34.118.224.1",
             "100.64.0.1",
             "100.127.255.255",
             "127.0.0.1",
