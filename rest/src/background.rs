@@ -83,11 +83,7 @@ impl Health for Ready {
         if self.0.stop.is_cancelled() {
             return Err("stopping".to_owned());
         }
-        let key = ObjectKey::epoch(Epoch(0));
-        match tokio::time::timeout(LOOK, self.0.ledger.store().head(&key)).await {
-            Ok(answer) => answer.map(|_| ()).map_err(|error| error.to_string()),
-            Err(_) => Err("the store does not answer".to_owned()),
-        }
+        self.look_at_the_store().await
     }
 
     /// The queue's own figures: of all processes together, so every server has the same.
@@ -95,6 +91,8 @@ impl Health for Ready {
         let depth = tokio::time::timeout(LOOK, self.0.admission.depth(&self.0)).await;
         let answered = matches!(depth, Ok(Ok(_)));
         metrics::gauge!("msaas_queue_up").set(f64::from(u8::from(answered)));
+        let stored = self.look_at_the_store().await.is_ok();
+        metrics::gauge!("msaas_store_up").set(f64::from(u8::from(stored)));
         // Without an answer the others stay as they were: who scales by them keeps what there is.
         if let Ok(Ok(depth)) = depth {
             show(&depth);
@@ -105,6 +103,16 @@ impl Health for Ready {
             for (state, count) in [("busy", busy), ("idle", workers.len() - busy)] {
                 metrics::gauge!("msaas_workers", "state" => state).set(count as f64);
             }
+        }
+    }
+}
+
+impl Ready {
+    async fn look_at_the_store(&self) -> Result<(), String> {
+        let key = ObjectKey::epoch(Epoch(0));
+        match tokio::time::timeout(LOOK, self.0.ledger.store().head(&key)).await {
+            Ok(answer) => answer.map(|_| ()).map_err(|error| error.to_string()),
+            Err(_) => Err("the store does not answer".to_owned()),
         }
     }
 }

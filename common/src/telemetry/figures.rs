@@ -64,6 +64,7 @@ pub const FIGURES: &[Figure] = &[
         .with("reason", &["full", "wait", "tenant", "uploads", "rate"]),
     counter("msaas_callbacks_total", REST, "callbacks, by outcome: `told`, `failed` (tried again), `refused`")
         .with("outcome", &["told", "failed", "refused"]),
+    gauge("msaas_store_up", REST, "1 where the store answers, otherwise 0: no `rest` is ready then"),
     gauge("msaas_queue_up", REST, "1 where the queue answers, otherwise 0, and the next six stay as they were"),
     gauge("msaas_queue_jobs", REST, "jobs that wait or run"),
     gauge("msaas_queue_depth", REST, "tasks for workers, by state: `ready`, `running`, `delayed` (until another attempt)"),
@@ -82,7 +83,7 @@ pub const FIGURES: &[Figure] = &[
         .with("cause", &["permanent", "attempts", "silence"]),
     counter("msaas_stale_commit_total", BOTH, "ends of tasks that came too late to count: the task was another one's by then").alone(),
     counter("msaas_store_bytes_total", BOTH, "bytes of objects that went to an S3 store and came from it, by direction"),
-    gauge("msaas_build_info", BOTH, "1, by version"),
+    gauge("msaas_build_info", BOTH, "1, by version and revision (`MSAAS_REVISION`, which images have)"),
     histogram("msaas_task_seconds", WORKER, "time of a worker for a task, by kind and outcome: `done`, `failed`, `again` (to be tried again), `released` (by a worker that ends), `left` (canceled, or another one's by then)"),
     counter("msaas_separated_audio_seconds_total", WORKER, "audio that was separated, of a song in spans by parts").alone(),
     gauge("msaas_realtime_factor", WORKER, "seconds of audio separated in a second, by model, last time"),
@@ -153,7 +154,9 @@ pub fn start(role: &str) -> Result<PrometheusHandle, String> {
             Labels::Open => {}
         }
     }
-    metrics::gauge!("msaas_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let revision = std::env::var("MSAAS_REVISION").unwrap_or_default();
+    metrics::gauge!("msaas_build_info", "version" => env!("CARGO_PKG_VERSION"), "revision" => revision)
+        .set(1.0);
     Ok(handle)
 }
 
