@@ -39,13 +39,10 @@ if [ "$before" != none ]; then
     trap 'git worktree remove --force "$folder/tree"; rm -rf "$folder"' EXIT
     git worktree add --quiet --detach "$folder/tree" "$commit"
     say "building the release before, $commit"
-    # Into the same folder: what both depend on is compiled once. The programs are copied before this release takes their place.
-    export CARGO_TARGET_DIR
-    CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-    cargo build --quiet --locked --workspace --bins --examples --manifest-path "$folder/tree/Cargo.toml"
-    mkdir "$folder/programs"
-    cp "$CARGO_TARGET_DIR"/debug/{rest,worker} "$folder/programs/"
-    MSAAS_ROLLING+=" before=$folder/programs"
+    # Not where this release is built: cargo takes what is newer than a source for built from it, wherever that source lay.
+    built=$(realpath -m "${CARGO_TARGET_DIR:-target}")/before
+    cargo build --quiet --locked --workspace --bins --examples --manifest-path "$folder/tree/Cargo.toml" --target-dir "$built"
+    MSAAS_ROLLING+=" before=$built/debug"
     say "from $commit to $(git describe --always --dirty)"
 fi
 cargo nextest run --workspace --locked --profile campaign --no-capture \

@@ -143,7 +143,7 @@ pub async fn store(args: &StoreArgs) -> Result<Arc<dyn Store>, BackendError> {
 /// Where the queue is: in memory unless a Redis is named.
 #[derive(Debug, Clone, Args)]
 pub struct QueueArgs {
-    /// Redis, as `redis://[user:password@]host[:port][/database]`.
+    /// Redis, as `redis://[user:password@]host[:port][/database]`; `rediss://` speaks TLS.
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// Host of Redis, where no URL is given.

@@ -2,6 +2,7 @@
 
 mod settings;
 mod site;
+mod tls;
 mod told;
 
 use std::net::TcpListener;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 
-use self::site::Cluster;
+use self::site::{Cluster, Pod};
 use self::told::Container;
 use crate::bench::song;
 use crate::processes::MODEL;
@@ -143,6 +144,21 @@ async fn the_charts_test_separates_its_clip_and_the_reader_of_logs_prints_what_a
     rest.until(READY, 200).await;
     worker.until(READY, 200).await;
 
+    separates_its_clip(&cluster, &rest);
+
+    let reader = Container::named("overlay local: Deployment/logs: logs");
+    let mut command = reader.built();
+    // It goes on for ever.
+    assert_eq!(command.pop().as_deref(), Some("--follow"));
+    let said = Command::new(&command[0]).args(&command[1..]).env_clear().envs(cluster.env(&reader)).output();
+    let said = String::from_utf8(said.unwrap().stdout).unwrap();
+    for role in [".rest.info:", ".worker.info:"] {
+        assert!(said.contains(role), "{role} is not in {said}");
+    }
+}
+
+/// Runs the chart's test against an interface.
+fn separates_its_clip(cluster: &Cluster, rest: &Pod) {
     let test = Container::named("chart with values-local: Pod/test-separate: separate");
     let mut env = cluster.env(&test);
     env.insert("MSAAS_SERVER".to_owned(), format!("http://127.0.0.1:{}", rest.clients.port()));
@@ -154,14 +170,22 @@ async fn the_charts_test_separates_its_clip_and_the_reader_of_logs_prints_what_a
         let file = format!("{}/{MODEL}/clip/{stem}.mp3", env["MSAAS_OUT"]);
         assert!(std::fs::metadata(&file).unwrap().len() > 1000, "{file}");
     }
+}
 
-    let reader = Container::named("overlay local: Deployment/logs: logs");
-    let mut command = reader.built();
-    // It goes on for ever.
-    assert_eq!(command.pop().as_deref(), Some("--follow"));
-    let said = Command::new(&command[0]).args(&command[1..]).env_clear().envs(cluster.env(&reader)).output();
-    let said = String::from_utf8(said.unwrap().stdout).unwrap();
-    for role in [".rest.info:", ".worker.info:"] {
-        assert!(said.contains(role), "{role} is not in {said}");
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_may_want_tls_whose_certificate_only_a_file_vouches_for() {
+    let cluster = Cluster::start().await;
+    let front = cluster.redis_under_tls().await;
+    let pod = |name: &str| {
+        let container = Container::named(&format!("overlay local: Deployment/{name}: {name}"));
+        let mut env = cluster.env(&container);
+        env.retain(|variable, _| !variable.starts_with("REDIS"));
+        env.insert("REDIS_URL".to_owned(), cluster.redis_url("rediss", "localhost", front.port));
+        env.insert("SSL_CERT_FILE".to_owned(), front.certificate.display().to_string());
+        cluster.pod_with(name, container, env)
+    };
+    let (mut rest, mut worker) = (pod("rest"), pod("worker"));
+    rest.until(READY, 200).await;
+    worker.until(READY, 200).await;
+    separates_its_clip(&cluster, &rest);
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use super::tls::Front;
 use super::told::Container;
 use crate::processes::{Http, MODEL, Program, Servers};
 
@@ -54,6 +55,17 @@ impl Cluster {
         let env = [("PATH", path.as_str()), ("REDIS_PASSWORD", PASSWORD)];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
         self.redis = Some(Program::in_container(&command, &BTreeMap::from(env), &self.log("redis")));
+    }
+
+    /// Leads to Redis for who speaks TLS.
+    pub(super) async fn redis_under_tls(&self) -> Front {
+        Front::start(self.folder.path(), self.redis_port).await
+    }
+
+    /// The address of Redis, with its password.
+    pub(super) fn redis_url(&self, scheme: &str, host: &str, port: u16) -> String {
+        let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("{scheme}://:{password}@{host}:{port}/0")
     }
 
     pub(super) fn kill_redis(&mut self) {
