@@ -21,8 +21,13 @@
 {{- if and (or (eq $v.rest.auth.mode "key") (eq $v.rest.auth.olderMode "key")) (not $v.rest.auth.existingSecret) }}
 {{- fail "rest.auth asks for keys: rest.auth.existingSecret has to name a secret with the file keys" }}
 {{- end }}
-{{- if and $v.ingress.enabled (ne $v.rest.auth.mode "key") }}
-{{- fail "ingress.enabled opens the service to everyone, who is an operator without keys: set rest.auth.mode to key" }}
+{{- range $name := list "mode" "olderMode" }}
+{{- if and $v.ingress.enabled (ne (get $v.rest.auth $name) "key") }}
+{{- fail (printf "ingress.enabled opens the service to everyone, who may do everything without keys: set rest.auth.%s to key" $name) }}
+{{- end }}
+{{- end }}
+{{- if and $v.ingress.enabled (not $v.ingress.tlsSecret) (not $v.ingress.tlsElsewhere) }}
+{{- fail "ingress.enabled without TLS sends keys and songs in clear: set ingress.tlsSecret, or ingress.tlsElsewhere where TLS ends by other means" }}
 {{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.host) }}
 {{- fail "ingress.enabled wants ingress.host" }}
