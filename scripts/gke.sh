@@ -18,7 +18,7 @@ Settings are variables:
   MACHINE      of the GPU pool                       [default: g2-standard-8]
   GPU          its GPU                               [default: nvidia-l4]
   CAPABILITY   and that one's compute capability     [default: 89]
-  MAX_NODES    GPU nodes at most; at least there are none  [default: 4]
+  MAX_NODES    GPU nodes at most, and so workers; at least there are none  [default: 4]
   HOST         the name of the service, for an ingress  [default: none; it is reached by port-forward]
   TLS_CERT, TLS_KEY    files of that name's certificate
   VALUES       what the chart is told                [default: helm/music-separation/values-gpu.yaml]
@@ -125,7 +125,8 @@ once "and what the service knows of it" "${in_namespace[@]}" get secret msaas-ke
     bash -o pipefail -ec "line=\$(kubectl --namespace msaas get secret msaas-test --output go-template={{.data.key\|base64decode}} | sha256sum | cut -c -64); echo \"\$line default operator\" | kubectl --namespace msaas create secret generic msaas-keys --from-file keys=/dev/stdin"
 
 options=(--set "images.registry=$registry" --set "images.rest.tag=$version" --set "images.worker.tag=$version"
-    --set "worker.nodeSelector.cloud\.google\.com/gke-accelerator=${GPU:-nvidia-l4}")
+    --set "worker.nodeSelector.cloud\.google\.com/gke-accelerator=${GPU:-nvidia-l4}"
+    --set "worker.autoscaling.maxReplicas=${MAX_NODES:-4}")
 if [ -n "${HOST:-}" ]; then
     once "its certificate" "${in_namespace[@]}" get secret msaas-tls -- \
         "${in_namespace[@]}" create secret tls msaas-tls --cert "${TLS_CERT:-TLS_CERT}" --key "${TLS_KEY:-TLS_KEY}"

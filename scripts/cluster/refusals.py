@@ -24,6 +24,7 @@ CASES = [
     ("default", ["worker.autoscaling.kind=cpu"], ["worker.autoscaling.minReplicas"]),
     ("default", ["worker.autoscaling.cooldownSeconds=60"], ["cooldownSeconds", "121"]),
     ("default", ["worker.autoscaling.minReplicas=9"], ["minReplicas", "maxReplicas"]),
+    ("default", ["worker.maxUnavailable=half"], ["maxUnavailable"]),
     ("default", ["worker.graceSeconds=1"], ["graceSeconds", "15"]),
     ("default", ["worker.weights.existingClaim=My_Claim"], ["existingClaim"]),
     ("default", ["observability.interval=soon"], ["interval"]),
