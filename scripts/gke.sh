@@ -19,6 +19,7 @@ Settings are variables:
   GPU          its GPU                               [default: nvidia-l4]
   CAPABILITY   and that one's compute capability     [default: 89]
   MAX_NODES    GPU nodes at most, and so workers; at least there are none  [default: 4]
+  SERVICES     private addresses for the cluster's services  [default: 172.20.0.0/20]
   HOST         the name of the service, for an ingress  [default: none; it is reached by port-forward]
   TLS_CERT, TLS_KEY    files of that name's certificate
   VALUES       what the chart is told                [default: helm/music-separation/values-gpu.yaml]
@@ -95,6 +96,7 @@ step "which Docker may push to" gcloud auth configure-docker "$region-docker.pkg
 named=("$cluster" --location "$location" --project "${project:-PROJECT}")
 once "a cluster that enforces network policies" gcloud container clusters describe "${named[@]}" -- \
     gcloud container clusters create "${named[@]}" --release-channel regular --enable-dataplane-v2 \
+    --enable-ip-alias --services-ipv4-cidr "${SERVICES:-172.20.0.0/20}" \
     --num-nodes 1 --machine-type e2-standard-4 --enable-autoscaling --min-nodes 1 --max-nodes 4
 once "a pool of GPUs, which is empty while no song waits" gcloud container node-pools describe gpu "${in_cluster[@]}" -- \
     gcloud container node-pools create gpu "${in_cluster[@]}" --machine-type "${MACHINE:-g2-standard-8}" \

@@ -63,6 +63,13 @@ def network(pods):
             yield f"{source} can reach {target} at {port}, and need not"
 
 
+    for spec in pods.policies:
+        if any(not rule.get("from") for rule in spec.get("ingress", [])):
+            yield f"everyone may call {spec['podSelector']['matchLabels']}"
+        if any(not rule.get("to") and {one["port"] for one in rule.get("ports", [])} != {53} for rule in spec.get("egress", [])):
+            yield f"{spec['podSelector']['matchLabels']} may call everyone"
+
+
 def services(pods):
     for thing in pods.things:
         spec = thing.get("spec", {})

@@ -155,7 +155,8 @@ capabilities:
 {{- define "msaas.publicAddresses" -}}
 - ipBlock:
     cidr: 0.0.0.0/0
-    except: [10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+    # The last one are services of clusters on GKE.
+    except: [10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, 34.118.224.0/20]
 - ipBlock:
     cidr: ::/0
     except: [fc00::/7, fe80::/10]
