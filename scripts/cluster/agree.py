@@ -20,16 +20,21 @@ ONLY_CHART = {
 HELMS_LABELS = ["app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"]
 
 
-def without_helms_labels(node):
+def without_what_is_helms(node):
     if isinstance(node, dict):
         for label in HELMS_LABELS:
             if isinstance(node.get("labels"), dict):
                 node["labels"].pop(label, None)
+        # With these pods of the chart begin anew when a secret of its changes; the manifests' secrets are brought, or never change.
+        for annotation in [key for key in node if key.startswith("checksum/")]:
+            del node[annotation]
         for child in node.values():
-            without_helms_labels(child)
+            without_what_is_helms(child)
+        if node.get("annotations") == {}:
+            del node["annotations"]
     elif isinstance(node, list):
         for child in node:
-            without_helms_labels(child)
+            without_what_is_helms(child)
 
 
 def by_name(items):
@@ -49,7 +54,7 @@ def normal(node):
 
 def normalised(thing):
     thing = copy.deepcopy(thing)
-    without_helms_labels(thing)
+    without_what_is_helms(thing)
     # Helm installs into the namespace that it is told.
     thing["metadata"].pop("namespace", None)
     if thing["kind"] == "Secret":

@@ -55,6 +55,18 @@ capabilities:
 {{ .Values.minio.auth.existingSecret | default "minio" }}
 {{- end }}
 
+{{/* Pods begin anew when a secret of the chart's changes. (list $ "redis" "minio") Of what is given, not of what was drawn, which stays. */}}
+{{- define "msaas.checksums" -}}
+{{- $values := (first .).Values }}
+{{- range $server := rest . }}
+{{- with get $values $server }}
+{{- if and .enabled (not .auth.existingSecret) }}
+checksum/{{ $server }}: {{ .auth | toJson | sha256sum | trunc 12 }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* A variable from a secret. (list name secret key) */}}
 {{- define "msaas.secretVariable" -}}
 - name: {{ index . 0 }}
