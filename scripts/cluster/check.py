@@ -5,6 +5,7 @@ import sys
 import time
 
 import agree
+import becomes
 import checkov
 import policy
 import programs
@@ -18,6 +19,7 @@ CHECKS = {
     "chart and manifests agree": agree.faults,
     f"schemas of Kubernetes {schemas.VERSIONS[0]} to {schemas.VERSIONS[-1]}": schemas.faults,
     f"{len(refusals.CASES)} wrong values are refused by both Helms": refusals.faults,
+    f"{len(becomes.CASES)} further values become what they should": becomes.faults,
     "pods are restricted": policy.faults,
     "names and rules of the network fit together": wiring.faults,
     "what the programs' tests read is what is rendered": programs.faults,

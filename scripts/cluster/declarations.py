@@ -4,17 +4,26 @@ import re
 
 PRIMITIVES = {"string": str, "number": (int, float), "boolean": bool}
 # Declared under a short name, used under a long one.
-PREFIXES = re.compile("^(IComGithubKedacoreKedaV2ApisKedaV1alpha1|IComGithubPrometheusOperatorPrometheusOperatorPkgApisMonitoringV1)")
+PREFIXES = re.compile("^(IComGithubKedacoreKedaV2ApisKedaV1alpha1|IComGithubPrometheusOperatorPrometheusOperatorPkgApisMonitoringV1"
+                      "|IIoK8sSigsGatewayApiApisV1)")
 
 
 def interfaces(text):
-    """Of each interface its keys, with their type and whether they have to be there."""
+    """Of each interface its keys, with their type and whether they have to be there; also those that it has from others."""
     text = re.sub(r"\{\s*\[key: string\]: string;\s*\}", "Texts", text)
-    found = {}
-    for name, body in re.findall(r"^export interface (\w+)[^{]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+    found, above = {}, {}
+    for name, others, body in re.findall(r"^export interface (\w+)(?: extends ([^{]*))? *\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
         fields = re.findall(r'^    "(\w+)"(\??): (.*?);$', body, re.MULTILINE)
         found[name] = {key: (kind, optional == "") for key, optional, kind in fields}
-    return found
+        above[name] = [PREFIXES.sub("I", other.strip()) for other in others.split(",")]
+
+    def whole(name):
+        fields = {}
+        for other in above.get(name, []):
+            fields |= whole(other)
+        return fields | found.get(name, {})
+
+    return {name: whole(name) for name in found}
 
 
 def faults(value, kind, known, path):

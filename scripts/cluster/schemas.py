@@ -1,7 +1,7 @@
 """Objects against the schemas of Kubernetes, each version from 1.28 on, unknown fields refused.
 
-Four kinds are no part of Kubernetes. ScaledObject (KEDA), PodMonitor and PrometheusRule (Prometheus Operator) are held against
-their type declarations in @kubernetes-models, and what a ScaledObject hands to the autoscaler of Kubernetes against that one's
+Five kinds are no part of Kubernetes. ScaledObject (KEDA), HTTPRoute (Gateway API), PodMonitor and PrometheusRule (Prometheus
+Operator) are held against their type declarations in @kubernetes-models, and what a ScaledObject hands to the autoscaler of Kubernetes against that one's
 schema; what a trigger is told, nothing checks. Of a BackendConfig (GKE) the keys are those that are listed here; its values
 nothing checks.
 """
@@ -62,7 +62,7 @@ def faults(renders):
             seen.add(key)
             if thing["kind"] == "ScaledObject":
                 lines = of_keda(thing, known)
-            elif thing["apiVersion"] == "monitoring.coreos.com/v1":
+            elif thing["apiVersion"] in ("monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"):
                 lines = of_declarations(thing, known)
             elif thing["kind"] == "BackendConfig":
                 lines = [f"unknown key {key}" for key in sorted(set(keys_of(thing["spec"])) - BACKEND_CONFIG)]

@@ -10,7 +10,7 @@ import tarfile
 import zipfile
 
 
-DECLARATIONS = ("package/keda.sh/v1alpha1/", "package/monitoring.coreos.com/v1/")
+DECLARATIONS = ("package/gateway.networking.k8s.io/v1/", "package/keda.sh/v1alpha1/", "package/monitoring.coreos.com/v1/")
 
 
 def layer(package):

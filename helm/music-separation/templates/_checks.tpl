@@ -29,6 +29,12 @@
 {{- if and $v.ingress.enabled (not $v.ingress.tlsSecret) (not $v.ingress.tlsElsewhere) }}
 {{- fail "ingress.enabled without TLS sends keys and songs in clear: set ingress.tlsSecret, or ingress.tlsElsewhere where TLS ends by other means" }}
 {{- end }}
+{{- if and $v.ingress.enabled (eq $v.ingress.kind "gateway") (not $v.ingress.gateway.name) }}
+{{- fail "ingress.kind gateway wants ingress.gateway.name, a Gateway that is there" }}
+{{- end }}
+{{- if and $v.ingress.enabled (eq $v.ingress.kind "gateway") $v.ingress.tlsSecret }}
+{{- fail "ingress.tlsSecret is given, but with ingress.kind gateway the Gateway has the certificate: say so by ingress.tlsElsewhere" }}
+{{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.host) }}
 {{- fail "ingress.enabled wants ingress.host" }}
 {{- end }}

@@ -136,12 +136,34 @@ checksum/{{ $server }}: {{ .auth | toJson | sha256sum | trunc 12 }}
 {{- end }}
 {{- end }}
 
-{{/* Settings by name. Large numbers come as floats. */}}
+{{/* Settings by name. */}}
 {{- define "msaas.settings" -}}
 {{- range $name, $value := . }}
 - name: {{ $name }}
-  value: {{ if kindIs "float64" $value }}{{ if eq (floor $value) $value }}{{ int64 $value | quote }}{{ else }}{{ $value | quote }}{{ end }}{{ else }}{{ $value | quote }}{{ end }}
+  value: {{ include "msaas.text" $value | quote }}
 {{- end }}
+{{- end }}
+
+{{/* A value as text. Large numbers come as floats. */}}
+{{- define "msaas.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* A length of a setting, in bytes. */}}
+{{- define "msaas.bytes" -}}
+{{- $text := include "msaas.text" . }}
+{{- mul (regexFind "^[0-9]+" $text) (index (dict "" 1 "K" 1024 "M" 1048576 "G" 1073741824) (regexFind "[KMG]" (upper $text))) }}
+{{- end }}
+
+{{/* A time of a setting, in seconds. */}}
+{{- define "msaas.seconds" -}}
+{{- $text := include "msaas.text" . }}
+{{- mul (regexFind "^[0-9]+" $text) (index (dict "" 1 "s" 1 "m" 60 "h" 3600 "d" 86400) (regexFind "[smhd]" $text)) }}
+{{- end }}
+
+{{/* The longest time from a request to the head of its answer, in seconds. */}}
+{{- define "msaas.totalSeconds" -}}
+{{ include "msaas.seconds" (.Values.rest.settings.MSAAS_TOTAL_TIME | default "1h") }}
 {{- end }}
 
 {{/* Who is whose, in rules of the network. */}}
