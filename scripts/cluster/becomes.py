@@ -18,6 +18,7 @@ CASES = [
      ['"nginx.ingress.kubernetes.io/proxy-body-size":"400000000"']),
     ("external", {"ingress.kind": "nginx", "ingress.bodySize": "1g"}, ['"nginx.ingress.kubernetes.io/proxy-body-size":"1g"']),
     ("external", {"rest.grpcTls.existingSecret": ""}, ['"value":"/msaas.v1.Separation"', '"appProtocol":"kubernetes.io/h2c"']),
+    ("external", {"worker.settings.MSAAS_THREADS": 3}, ['{"name":"MSAAS_THREADS","value":"3"}']),
     ("gpu", {"rest.settings.MSAAS_TOTAL_TIME": 1800}, ['"timeoutSec":1800']),
 ]
 

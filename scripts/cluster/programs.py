@@ -2,6 +2,7 @@
 programs start them so, and ask what the probes and the autoscaler ask."""
 
 import json
+import math
 import pathlib
 
 from render import containers_of, name_of, pod_of
@@ -12,10 +13,22 @@ STARTED = ("/bin/", "sh")
 
 
 def settings(container):
-    """Variables: a text, or where in a secret the value is."""
+    """Variables: a text, where in a secret the value is, or what becomes of a resource."""
     for variable in container.get("env", []):
-        secret = variable.get("valueFrom", {}).get("secretKeyRef")
-        yield variable["name"], f"secret {secret['name']}/{secret['key']}" if secret else variable["value"]
+        match variable.get("valueFrom"):
+            case None:
+                value = variable["value"]
+            case {"secretKeyRef": secret}:
+                value = f"secret {secret['name']}/{secret['key']}"
+            case {"resourceFieldRef": {"resource": "requests.cpu"}}:
+                value = str(cores(container["resources"]["requests"]["cpu"]))
+        yield variable["name"], value
+
+
+def cores(amount):
+    """Whole ones, as Kubernetes counts them: 1500m are two."""
+    amount = str(amount)
+    return math.ceil(int(amount[:-1]) / 1000) if amount.endswith("m") else math.ceil(float(amount))
 
 
 def path_and_port(probe, ports):

@@ -43,6 +43,7 @@ CASES = [
     ("gpu", ["ingress.tlsSecret="], ["ingress.tlsSecret", "ingress.tlsElsewhere"]),
     ("gpu", ["ingress.host="], ["ingress.host"]),
     ("gpu", ["ingress.kind=traefik"], ["kind", "nginx"]),
+    ("external", ["worker.resources.requests.cpu=null"], ["worker.resources.requests.cpu"]),
     ("external", ["ingress.gateway.name="], ["ingress.gateway.name"]),
     ("external", ["ingress.tlsSecret=msaas-tls"], ["ingress.tlsSecret", "the Gateway has the certificate"]),
     ("external", ["ingress.tlsElsewhere=false"], ["ingress.tlsElsewhere"]),

@@ -99,7 +99,7 @@ def names(objects):
                     yield f"{name_of(thing)} leads to a service that is not there"
         pod = pod_of(thing) or {}
         secrets = [variable["valueFrom"]["secretKeyRef"]["name"] for container in containers_of(thing)
-                   for variable in container.get("env", []) if "valueFrom" in variable]
+                   for variable in container.get("env", []) if "secretKeyRef" in variable.get("valueFrom", {})]
         secrets += [volume["secret"]["secretName"] for volume in pod.get("volumes", []) if "secret" in volume]
         for secret in sorted(set(secrets)):
             if f"Secret/{secret}" not in there and secret not in BROUGHT:

@@ -41,6 +41,9 @@
 {{- if and (eq $v.worker.autoscaling.kind "cpu") (lt (int $v.worker.autoscaling.minReplicas) 1) }}
 {{- fail "worker.autoscaling.kind cpu cannot scale to 0: set worker.autoscaling.minReplicas to 1 or more" }}
 {{- end }}
+{{- if and (eq $v.worker.autoscaling.kind "cpu") (not (dig "requests" "cpu" "" $v.worker.resources)) }}
+{{- fail "worker.autoscaling.kind cpu counts by what workers ask for: set worker.resources.requests.cpu" }}
+{{- end }}
 {{- if gt (int $v.worker.autoscaling.minReplicas) (int $v.worker.autoscaling.maxReplicas) }}
 {{- fail "worker.autoscaling.minReplicas is above maxReplicas" }}
 {{- end }}
