@@ -47,6 +47,7 @@ project=${PROJECT:-$(gcloud config get-value project 2>/dev/null || true)}
 version=${VERSION:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(git rev-parse --short=12 HEAD)}
 if $run; then
     for tool in gcloud docker kubectl helm openssl; do have "$tool" || refuse "please install $tool"; done
+    have gke-gcloud-auth-plugin || refuse "kubectl needs gke-gcloud-auth-plugin: gcloud components install gke-gcloud-auth-plugin"
     [ -n "$project" ] || refuse "PROJECT names no project, nor does gcloud"
     [ -z "${HOST:-}" ] || { [ -f "${TLS_CERT:-}" ] && [ -f "${TLS_KEY:-}" ]; } || refuse "HOST needs TLS_CERT and TLS_KEY, which name files"
     [ -n "${VERSION:-}" ] || [ -z "$(git status --porcelain)" ] ||
@@ -88,25 +89,35 @@ once() { # WHY PROBE-WORDS... -- COMMAND...
 }
 
 step "the interfaces that are used" \
-    gcloud services enable container.googleapis.com artifactregistry.googleapis.com --project "${project:-PROJECT}"
+    gcloud services enable compute.googleapis.com container.googleapis.com artifactregistry.googleapis.com iam.googleapis.com --project "${project:-PROJECT}"
 repository=("$cluster" --location "$region" --project "${project:-PROJECT}")
 once "a registry for the images" gcloud artifacts repositories describe "${repository[@]}" -- \
     gcloud artifacts repositories create "${repository[@]}" --repository-format docker
+account=$cluster-nodes@${project:-PROJECT}.iam.gserviceaccount.com
+once "an account for the nodes, since Google's own may do too little, or everything" \
+    gcloud iam service-accounts describe "$account" --project "${project:-PROJECT}" -- \
+    gcloud iam service-accounts create "$cluster-nodes" --project "${project:-PROJECT}"
+step "which may write logs and figures" gcloud projects add-iam-policy-binding "${project:-PROJECT}" \
+    --member "serviceAccount:$account" --role roles/container.defaultNodeServiceAccount --condition None
+step "and fetch the images" gcloud artifacts repositories add-iam-policy-binding "${repository[@]}" \
+    --member "serviceAccount:$account" --role roles/artifactregistry.reader
 step "which Docker may push to" gcloud auth configure-docker "$region-docker.pkg.dev" --quiet
 named=("$cluster" --location "$location" --project "${project:-PROJECT}")
 once "a cluster that enforces network policies" gcloud container clusters describe "${named[@]}" -- \
     gcloud container clusters create "${named[@]}" --release-channel regular --enable-dataplane-v2 \
     --enable-ip-alias --services-ipv4-cidr "${SERVICES:-172.20.0.0/20}" \
-    --num-nodes 1 --machine-type e2-standard-4 --enable-autoscaling --min-nodes 1 --max-nodes 4
+    --num-nodes 1 --machine-type e2-standard-4 --enable-autoscaling --min-nodes 1 --max-nodes 4 \
+    --service-account "$account" --disk-type pd-standard --disk-size 100
 once "a pool of GPUs, which is empty while no song waits" gcloud container node-pools describe gpu "${in_cluster[@]}" -- \
     gcloud container node-pools create gpu "${in_cluster[@]}" --machine-type "${MACHINE:-g2-standard-8}" \
+    --service-account "$account" --disk-type pd-balanced --disk-size 80 \
     --accelerator "type=${GPU:-nvidia-l4},count=1,gpu-driver-version=latest" --spot \
     --num-nodes 0 --enable-autoscaling --min-nodes 0 --max-nodes "${MAX_NODES:-4}"
 step "kubectl and helm speak to it" gcloud container clusters get-credentials "${named[@]}"
 step "workers by what waits and runs" helm upgrade --install keda keda --repo https://kedacore.github.io/charts --version 2.18.0 \
     --namespace keda --create-namespace --wait
 for name in rest worker; do
-    options=(--build-arg "VERSION=$version" --build-arg "REVISION=$(git rev-parse HEAD)")
+    options=(--platform linux/amd64 --build-arg "VERSION=$version" --build-arg "REVISION=$(git rev-parse HEAD)")
     [ "$name" = rest ] || options+=(--build-arg FEATURES=cuda --build-arg "CUDA_COMPUTE_CAP=${CAPABILITY:-89}"
         --build-arg BUILDER=docker.io/nvidia/cuda:12.4.1-devel-ubuntu22.04)
     step "the image of $name" docker build --file "Dockerfile.$name" --tag "$registry/msaas-$name:$version" "${options[@]}" .
@@ -115,6 +126,8 @@ done
 
 in_namespace=(kubectl --namespace msaas)
 once "a namespace" kubectl get namespace msaas -- kubectl create namespace msaas
+step "whose pods are restricted" kubectl label namespace msaas --overwrite \
+    pod-security.kubernetes.io/enforce=restricted pod-security.kubernetes.io/warn=restricted
 # Drawn on the way and never shown, nor in the words of a command.
 secret() { # WHY NAME KEY [OPTION]
     once "$1" "${in_namespace[@]}" get secret "$2" -- \

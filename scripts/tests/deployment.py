@@ -21,7 +21,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
-STAND_INS = ["docker", "gcloud", "helm", "kind", "kubectl", "minikube"]
+STAND_INS = ["docker", "gcloud", "gke-gcloud-auth-plugin", "helm", "kind", "kubectl", "minikube"]
 # All that the scripts may call beside them, so that what this machine has does not matter.
 ORDINARY = """bash cargo cat cut date dirname env git grep head id mkdir mktemp nohup openssl paste rm sed sha256sum sleep sort tail tr
     uname""".split()
@@ -258,9 +258,10 @@ class OnGoogle(Deployment):
         self.assertGreater(len(told), 12)
 
     def test_steps_come_in_their_order(self):
-        order = ["services enable", "repositories create", "configure-docker", "clusters create", "node-pools create"]
-        order += ["get-credentials", "helm .* keda", "docker build .*rest", "docker push .*rest", "docker build .*FEATURES=cuda"]
-        order += ["docker push .*worker:1.2.3-abc", "create namespace", "create secret generic msaas-keys", "helm upgrade --install msaas .*images.worker.tag=1.2.3-abc", "helm test"]
+        order = ["services enable", "repositories create", "service-accounts create", "projects add-iam-policy-binding .*defaultNodeServiceAccount"]
+        order += ["repositories add-iam-policy-binding .*artifactregistry.reader", "configure-docker", "clusters create .*--service-account msaas-nodes@", "node-pools create"]
+        order += ["get-credentials", "helm .* keda", "docker build .*rest .*--platform linux/amd64", "docker push .*rest", "docker build .*FEATURES=cuda"]
+        order += ["docker push .*worker:1.2.3-abc", "create namespace", "label namespace msaas .*enforce=restricted", "create secret generic msaas-keys", "helm upgrade --install msaas .*images.worker.tag=1.2.3-abc", "helm test"]
         self.assert_order(self.gke("--run").calls, order)
 
     def test_a_step_that_fails_is_named_and_is_the_last(self):
@@ -276,6 +277,20 @@ class OnGoogle(Deployment):
         self.assertEqual(done.returncode, 0, done.said)
         self.assertNotRegex("\n".join(done.calls), " create ")
         self.assert_order(done.calls, ["docker push", "helm upgrade --install msaas"])
+
+    def test_as_many_workers_are_wanted_as_there_may_be_nodes(self):
+        calls = "\n".join(self.gke("--run", MAX_NODES="7").calls)
+        self.assertRegex(calls, "node-pools create .*--max-nodes 7")
+        self.assertRegex(calls, "install msaas .*worker.autoscaling.maxReplicas=7")
+
+    def test_without_a_program_it_says_which(self):
+        for name in ["gcloud", "gke-gcloud-auth-plugin", "helm"]:
+            with self.subTest(name):
+                os.rename(os.path.join(self.programs, name), os.path.join(self.folder, name))
+                done = self.gke("--run", PROJECT="a-project")
+                os.rename(os.path.join(self.folder, name), os.path.join(self.programs, name))
+                self.assertEqual((done.returncode, done.calls), (1, []))
+                self.assertIn(name, done.said)
 
     def test_what_is_in_no_commit_gets_no_version(self):
         repository = self.copy_of_the_repository()
