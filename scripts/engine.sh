@@ -45,6 +45,10 @@ build_image() {
     shift 2
     [ "$engine" = docker ] || build=(buildah build --format docker)
     [ -z "${RUST_IMAGE:-}" ] || set -- --build-arg "RUST=$RUST_IMAGE" "$@"
+    # The time that a release gives it. Docker is told by an argument, buildah by an option, and sets those of files too.
+    if [ -n "${SOURCE_DATE_EPOCH:-}" ]; then
+        if [ "$engine" = docker ]; then set -- --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" "$@"; else set -- --timestamp "$SOURCE_DATE_EPOCH" "$@"; fi
+    fi
     file=$(mktemp)
     "${build[@]}" --iidfile "$file" --file "Dockerfile.$name" --tag "$tag" "$@" . >&2 || return 1
     # shellcheck disable=SC2034

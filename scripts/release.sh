@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A release: the program in an archive, both images, what they are made of, and checksums. One build makes all of it.
+# A release: the program in an archive, both images, the chart, what they are made of, and checksums. One build makes all of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -11,12 +11,14 @@ usage: scripts/release.sh VERSION      makes dist/VERSION and the tag vVERSION
        scripts/release.sh --dry-run    makes dist/dry-run from the version of the workspace, and no tag
 
   msaas-VERSION-ARCH-linux.tar.gz       `msaas` as it is in the worker's image, README, changelog, licences, THIRD-PARTY
-  msaas-rest-VERSION.tar, msaas-worker-VERSION.tar    the images: `docker load --input FILE`
-  NAME-VERSION.cdx.json                 what a program is made of (CycloneDX), for msaas, rest, worker
+  msaas-rest-VERSION.tar, msaas-worker-VERSION.tar    the images, for CPUs: `docker load --input FILE`
+  music-separation-VERSION.tgz          the chart: `helm install msaas FILE`
+  NAME-VERSION.cdx.json                 the crates that a program is made of (CycloneDX), for msaas, rest, worker
   SHA256SUMS                            of all of these
 
 Refuses a tree with changes that are in no commit, a version that is not the workspace's, and one that CHANGELOG.md
-does not name (--dry-run is content with `Unreleased`). Publishes nothing: it says how.
+does not name (--dry-run is content with `Unreleased`). Publishes nothing: it says how. The image for GPUs is built for one kind of
+device, see Dockerfile.worker, and is not among these.
 TXT
 }
 
@@ -38,8 +40,11 @@ grep -q "^## $heading\( \|\$\)" CHANGELOG.md || grep -q "^## $version\( \|\$\)" 
 [ -z "$(git status --porcelain)" ] || refuse "there are changes that are in no commit: $(git status --porcelain | head -n 3 | paste -s -d ' ')"
 [ "$heading" = Unreleased ] || ! git rev-parse --quiet --verify "refs/tags/v$version" >/dev/null || refuse "v$version is released already"
 
+[ "$(grep -c "ersion: $version\$" helm/music-separation/Chart.yaml)" = 2 ] || refuse "the chart has another version (helm/music-separation/Chart.yaml)"
+
 # Times in what is made are those of the commit.
-epoch=$(git log -1 --format=%ct)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
 need_rust
 need_engine
 # Not optimised: it runs for a second.
@@ -56,15 +61,28 @@ for name in rest worker; do
 done
 
 unpack_image "msaas-worker:$version" "$unpacked/image"
+# archive NAME FILE: a folder of $unpacked, in one order and of one time.
+archive() {
+    tar --create --directory "$unpacked" --sort name --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner "$1" |
+        gzip --no-name --best >"$out/$2"
+}
 archive=msaas-$version-$(uname -m)-linux
 mkdir "$unpacked/$archive"
 cp "$unpacked/image/bin/msaas" README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE THIRD-PARTY.md "$unpacked/$archive"
 [ "$("$unpacked/$archive/msaas" --version)" = "msaas $version" ] || refuse "the program says another version"
-tar --create --directory "$unpacked" --sort name --mtime "@$epoch" --owner 0 --group 0 --numeric-owner "$archive" |
-    gzip --no-name --best >"$out/$archive.tar.gz"
+archive "$archive" "$archive.tar.gz"
+
+say "packing the chart"
+scripts/cluster-check.sh >&2
+helm=${XDG_CACHE_HOME:-$HOME/.cache}/msaas/cluster/helm4
+"$helm" package helm/music-separation --destination "$unpacked" >/dev/null
+# With the time of the commit, and what its links lead to.
+tar --extract --file "$unpacked/music-separation-$version.tgz" --directory "$unpacked"
+archive music-separation "music-separation-$version.tgz"
+"$helm" template msaas "$out/music-separation-$version.tgz" --set observability.enabled=true >/dev/null || refuse "the chart cannot be installed from its archive"
 
 say "listing what the programs are made of"
-SOURCE_DATE_EPOCH=$epoch cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --target "$(rustc --print host-tuple)"
+cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --target "$(rustc --print host-tuple)"
 for name in msaas rest worker; do mv "$name/${name}_bin.cdx.json" "$out/$name-$version.cdx.json"; done
 
 (cd "$out" && sha256sum -- * >SHA256SUMS && cat SHA256SUMS)
@@ -74,5 +92,5 @@ if [ "$heading" = Unreleased ]; then
 else
     git tag --annotate "v$version" --message "MSaaS $version"
     say "It is in $out, and v$version is tagged. To publish it: git push origin v$version, and put the files of $out where"
-    say "releases are, the images into their registry."
+    say "releases are, the images into their registry, the chart beside them: helm push FILE oci://REGISTRY."
 fi

@@ -29,3 +29,5 @@ done
 for opened in /usr/local/cuda/lib64/libnvrtc-builtins.so.*; do
     [ ! -e "$opened" ] || [ -z "$(find "$root/lib" -name 'libnvrtc.so.*')" ] || cp -P "$opened" "$root/lib/"
 done
+# When it was built makes no difference.
+find "$root" -exec touch --no-dereference --date @0 {} +

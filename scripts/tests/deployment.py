@@ -330,6 +330,16 @@ class ARelease(Deployment):
         open(os.path.join(self.repository, "new.rs"), "w", encoding="utf-8").close()
         self.assert_refused(self.release("--dry-run"), "there are changes that are in no commit: ?? new.rs")
 
+    def test_a_chart_of_another_version_is_refused(self):
+        chart = os.path.join(self.repository, "helm", "music-separation")
+        os.makedirs(chart)
+        with open(os.path.join(chart, "Chart.yaml"), "w", encoding="utf-8") as file:
+            file.write("version: 99.0.0\nappVersion: 99.0.0\n")
+        git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
+        for command in [[*git, "add", "-A"], [*git, "commit", "-q", "-m", "a chart"]]:
+            subprocess.run(command, cwd=self.repository, check=True)
+        self.assert_refused(self.release("--dry-run"), "the chart has another version")
+
     def test_without_a_version_it_says_how_it_is_used(self):
         self.assert_refused(self.release(), "usage: scripts/release.sh VERSION")
 
