@@ -33,7 +33,8 @@ class Renders:
         # Beside all of these, in clusters that have the operator for it.
         self.chart["observability"] = rendered(*self.helm("helm4", "template", "default"), "--set", "observability.enabled=true",
                                                "--show-only", "templates/observability/*")
-        self.manifests["observability"] = rendered(home / "kubectl", "kustomize", "k8s/observability")
+        for name in ("observability", "weights"):
+            self.manifests[name] = rendered(home / "kubectl", "kustomize", f"k8s/{name}")
 
     def helm(self, helm, what, name):
         """The command that renders or lints with a file of values."""
@@ -68,7 +69,7 @@ def pod_of(thing):
     """The specification of an object's pods; none where it has none."""
     if thing["kind"] == "Pod":
         return thing["spec"]
-    if thing["kind"] in ("Deployment", "StatefulSet"):
+    if thing["kind"] in ("Deployment", "Job", "StatefulSet"):
         return thing["spec"]["template"]["spec"]
     return None
 
