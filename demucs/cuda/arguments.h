@@ -59,18 +59,19 @@ struct Attention {
     float scale;
 };
 
-// Tokens of the transformer, `stream` in place: first a norm over all of a segment's tokens that is already summed up (or
-// none), then the norm of each token into `output` (or none).
+// Tokens of the transformer: first, `stream` in place, a norm over all of a segment's tokens that is already summed up (or
+// none), then the norm of each token into `output`, which may be the stream itself (or none). What is behind the channels
+// are zeros in the stream and become zeros in the output.
 struct LayerNorm {
     float *stream;             // [B][tokens][width]
     const float *moments;      // [B][2]: mean and gain, or null
     const float *group_weight; // [channels]
     const float *group_bias;   // [channels]
-    const float *weight;       // [channels], or null: no norm of each token
+    const float *weight;       // [channels], or null: tokens go into the output as they are
     const float *bias;         // [channels]
     const float *added;        // [tokens][width] behind the norm, or null
-    void *output;              // T or float by the kernel, [B][tokens][width]; columns beyond the channels are zeros
-    int32_t batch, tokens, channels, width;
+    void *output;              // T or float by the kernel, [B][tokens][width], or null
+    int32_t batch, tokens, channels, width; // width: a multiple of 4, at most 1024
     float epsilon;
 };
 
