@@ -46,7 +46,8 @@ struct Product {
     const float *embedding;   // [rows][columns / 2], or null
 };
 
-// Softmax over keys, a head at a time: output = sum of values weighted by exp(scale * query . key), normalised.
+// Softmax over keys, a head at a time: output = sum of values weighted by exp(scale * query . key), normalised. The scale
+// is positive; places of queries, keys and values are multiples of 16 bytes, those of the output even.
 struct Attention {
     const void *queries; // T, a head's HEAD elements side by side, heads side by side
     const void *keys;    // T
