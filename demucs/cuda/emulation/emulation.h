@@ -9,6 +9,7 @@
 
 #define DEVICE inline
 #define UNROLL
+#define UNROLL_BY(times)
 #define KERNEL(name, Args, ...) EMULATED_KERNEL(name, Args, __VA_ARGS__)
 #define EMULATED_KERNEL(name, Args, ...)                                              \
     static void name(const Args &args);                                               \
@@ -137,6 +138,7 @@ float to_float(half value);
 inline uint32_t pack(float low, float high) { return to_half(low).bits | static_cast<uint32_t>(to_half(high).bits) << 16; }
 inline float to_tf32(float value) { return isfinite(value) ? bits_float((float_bits(value) + 0x1000) & ~0x1fffu) : value; }
 inline float inverse_sqrt(float value) { return 1 / sqrtf(value); }
+inline float reciprocal(float value) { return 1 / value; }
 
 inline void copy_async16(void *shared, const void *global) { emulation::copy(shared, global); }
 inline void copy_commit() { emulation::commit_copies(); }
