@@ -17,7 +17,9 @@ struct half {
 #ifdef __CUDACC__
 
 #define DEVICE __device__ __forceinline__
-#define UNROLL _Pragma("unroll")
+#define PRAGMA(text) _Pragma(#text)
+#define UNROLL PRAGMA(unroll)
+#define UNROLL_BY(times) PRAGMA(unroll (times))
 #define KERNEL(name, Args, ...) \
     extern "C" __global__ void __launch_bounds__(__VA_ARGS__) name(const __grid_constant__ Args args)
 
@@ -64,6 +66,13 @@ DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
 DEVICE float fast_exp2(float value) {
     float result;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+    return result;
+}
+
+// To within one unit in the last place.
+DEVICE float reciprocal(float value) {
+    float result;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
     return result;
 }
 

@@ -9,6 +9,7 @@
 
 #define DEVICE inline
 #define UNROLL
+#define UNROLL_BY(times)
 #define KERNEL(name, Args, ...) EMULATED_KERNEL(name, Args, __VA_ARGS__)
 #define EMULATED_KERNEL(name, Args, ...)                                              \
     static void name(const Args &args);                                               \
@@ -138,6 +139,7 @@ inline uint32_t pack(float low, float high) { return to_half(low).bits | static_
 inline float to_tf32(float value) { return isfinite(value) ? bits_float((float_bits(value) + 0x1000) & ~0x1fffu) : value; }
 inline float inverse_sqrt(float value) { return 1 / sqrtf(value); }
 inline float fast_exp2(float value) { return value < -126 ? 0 : exp2f(value); }
+inline float reciprocal(float value) { return 1 / value; }
 
 inline void copy_async16(void *shared, const void *global) { emulation::copy(shared, global); }
 inline void copy_commit() { emulation::commit_copies(); }

@@ -1,0 +1,178 @@
+// A tile of a product: TILE tokens by BN columns, summed up in registers.
+//
+// Tokens and columns of weights come through shared memory, 64 bytes of each at a time (32 halves or 16 floats), in a
+// ring of STAGES such slices that are under way while the first of them is multiplied. A warp takes some of the tokens
+// and some of the columns.
+#pragma once
+#include "device.cuh"
+
+namespace product {
+
+constexpr int TILE = 128, THREADS = 256;
+constexpr unsigned STAGES = 4;
+constexpr int SLICE = 64; // bytes
+
+// How the 8 warps share a tile: as square as it gets with whole pairs of 8 columns.
+template <int BN> struct Warps {
+    static constexpr int ACROSS = BN % 32 == 0 ? 2 : 1;
+    static constexpr int ALONG = 8 / ACROSS;
+    static constexpr int TOKENS = TILE / ALONG, COLUMNS = BN / ACROSS;
+};
+
+// Sums of a warp's part of a tile: fragments of 16 tokens by 8 columns.
+template <int BN> struct Sums {
+    static constexpr int ROWS = Warps<BN>::TOKENS / 16, COLUMNS = Warps<BN>::COLUMNS / 8;
+    float at[ROWS][COLUMNS][4];
+};
+
+// Which tokens a block has: a tile of one group.
+struct Tokens {
+    int group, tile, tiles; // tiles of a group
+    int first, count;
+
+    DEVICE explicit Tokens(const Product &args) {
+        tiles = (args.group_tokens + TILE - 1) / TILE;
+        group = static_cast<int>(blockIdx.x) / tiles;
+        tile = static_cast<int>(blockIdx.x) % tiles;
+        first = group * args.group_tokens + tile * TILE;
+        count = min(TILE, args.group_tokens - tile * TILE);
+    }
+};
+
+struct Token {
+    int batch, row, token;
+
+    DEVICE Token(const Layout &layout, int index) {
+        int rows = index / layout.tokens;
+        token = index - rows * layout.tokens;
+        batch = rows / layout.rows;
+        row = rows - batch * layout.rows;
+    }
+
+    DEVICE int64_t in(const Layout &layout) const {
+        return layout.start + batch * layout.batch + row * layout.row + token * layout.token;
+    }
+};
+
+// Where a chunk of 16 bytes of a slice's row lies: 8 rows of the same chunk are in different banks, and so are the 4
+// chunks of a row.
+DEVICE int swizzled(int row, int chunk) { return row * SLICE + ((chunk ^ (row >> 1 & 3)) << 4); }
+
+// What a thread copies of each slice: a chunk of some of the tokens and of some of the columns. Behind the last token or
+// column nothing is copied: what comes of that is dropped.
+template <class T, int BN> class Loader {
+    static constexpr int CHUNK = 16 / sizeof(T), STRIDE = THREADS / 4;
+    static constexpr int TOKENS = TILE / STRIDE;
+
+    const T *tokens[TOKENS];
+    const T *column;
+    const int32_t *offsets;
+    int k, columns, count, offset, row, chunk, slices;
+
+  public:
+    static constexpr int BYTES = (TILE + BN) * SLICE;
+
+    DEVICE Loader(const Product &args, const Tokens &mine) {
+        row = static_cast<int>(threadIdx.x) / 4;
+        chunk = static_cast<int>(threadIdx.x) % 4;
+        k = args.k;
+        slices = args.k * static_cast<int>(sizeof(T)) / SLICE;
+        count = mine.count - row;
+        UNROLL for (int i = 0; i < TOKENS; i++) {
+            Token token(args.from, mine.first + row + i * STRIDE);
+            tokens[i] = static_cast<const T *>(args.input) + token.in(args.from) + chunk * CHUNK % 16;
+        }
+        int first = static_cast<int>(blockIdx.y) * BN;
+        columns = min(BN, args.columns - first) - row;
+        column = static_cast<const T *>(args.weights) + static_cast<int64_t>(first + row) * k + chunk * CHUNK;
+        offsets = args.offsets + chunk * CHUNK / 16;
+        offset = *offsets;
+    }
+
+    // Starts to copy the next slice, if there is one.
+    DEVICE void next(unsigned char *slice) {
+        if (slices > 0) {
+            UNROLL for (int i = 0; i < TOKENS; i++)
+                if (i * STRIDE < count) copy_async16(slice + swizzled(row + i * STRIDE, chunk), tokens[i] + offset);
+            UNROLL for (int i = 0; i < BN; i += STRIDE)
+                if (i < columns) copy_async16(slice + swizzled(TILE + row + i, chunk), column + i * k);
+            column += SLICE / sizeof(T);
+            offsets += SLICE / sizeof(T) / 16;
+            if (--slices > 0) offset = *offsets;
+        }
+        copy_commit();
+    }
+};
+
+// Operands as they are multiplied: halves as they are, floats as the sum of two TF32 numbers.
+template <class T> struct Operand;
+
+template <> struct Operand<half> {
+    static constexpr int PARTS = 1;
+    static DEVICE void split(uint32_t bits, uint32_t &part, uint32_t &) { part = bits; }
+    static DEVICE void multiply(float (&d)[4], const uint32_t (&a)[1][4], const uint32_t (&b)[1][2]) { mma_f16(d, a[0], b[0]); }
+};
+
+template <> struct Operand<float> {
+    static constexpr int PARTS = 2;
+    static DEVICE void split(uint32_t bits, uint32_t &big, uint32_t &small) {
+        float value = bits_float(bits), rounded = to_tf32(value);
+        big = float_bits(rounded);
+        small = float_bits(to_tf32(value - rounded));
+    }
+    // A card cuts off what it adds to a sum: so only 8 products are left to it, and long sums are rounded.
+    static DEVICE void multiply(float (&d)[4], const uint32_t (&a)[2][4], const uint32_t (&b)[2][2]) {
+        float sum[4] = {};
+        mma_tf32(sum, a[1], b[0]);
+        mma_tf32(sum, a[0], b[1]);
+        mma_tf32(sum, a[0], b[0]);
+        UNROLL for (int i = 0; i < 4; i++) d[i] += sum[i];
+    }
+};
+
+template <class T, int BN> DEVICE void multiply(const unsigned char *slice, Sums<BN> &sums) {
+    using Shape = Warps<BN>;
+    constexpr int PARTS = Operand<T>::PARTS;
+    int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    // Four matrices of 8 rows by 16 bytes: those of tokens in the order of rows, those of columns in that of bytes.
+    int from_tokens = swizzled(warp / Shape::ACROSS * Shape::TOKENS + lane % 16, lane / 16);
+    int from_columns = swizzled(TILE + warp % Shape::ACROSS * Shape::COLUMNS + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+
+    UNROLL_BY(3 - PARTS) for (int half_slice = 0; half_slice < 2; half_slice++) { // not to keep twice as many parts
+        uint32_t a[Sums<BN>::ROWS][PARTS][4];
+        UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
+            uint32_t r[4];
+            ldmatrix_x4(r, slice + ((from_tokens + i * 16 * SLICE) ^ half_slice * 32));
+            UNROLL for (int j = 0; j < 4; j++) Operand<T>::split(r[j], a[i][0][j], a[i][PARTS - 1][j]);
+        }
+        UNROLL for (int pair = 0; pair < Sums<BN>::COLUMNS / 2; pair++) {
+            uint32_t r[4];
+            ldmatrix_x4(r, slice + ((from_columns + pair * 16 * SLICE) ^ half_slice * 32));
+            UNROLL for (int which = 0; which < 2; which++) {
+                uint32_t b[PARTS][2];
+                UNROLL for (int j = 0; j < 2; j++) Operand<T>::split(r[2 * which + j], b[0][j], b[PARTS - 1][j]);
+                UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) Operand<T>::multiply(sums.at[i][2 * pair + which], a[i], b);
+            }
+        }
+    }
+}
+
+template <class T, int BN> DEVICE void sum_up(const Product &args, const Tokens &tokens, Sums<BN> &sums) {
+    Loader<T, BN> loader(args, tokens);
+    auto slice = [](unsigned i) { return shared_memory() + i % STAGES * Loader<T, BN>::BYTES; };
+    UNROLL for (unsigned i = 0; i < STAGES - 1; i++) loader.next(slice(i));
+    UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++)
+        UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++)
+            UNROLL for (int k = 0; k < 4; k++) sums.at[i][j][k] = 0;
+
+    unsigned slices = static_cast<unsigned>(args.k) * sizeof(T) / SLICE;
+    for (unsigned i = 0; i < slices; i++) {
+        copy_wait<STAGES - 2>();
+        sync(); // the slice is there for all, and all are done with the one before
+        loader.next(slice(i + STAGES - 1));
+        multiply<T, BN>(slice(i), sums);
+    }
+    sync();
+}
+
+} // namespace product
