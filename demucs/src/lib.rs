@@ -42,6 +42,7 @@ pub mod shift;
 pub mod span;
 pub mod spectrogram;
 pub mod stem;
+mod tensors;
 pub mod weights;
 
 pub use bag::Bag;

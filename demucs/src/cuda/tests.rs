@@ -1,7 +1,12 @@
 //! The device layer on the emulated card.
 
+use candle_core::{Device, Tensor};
+use serde_json::{Map, Value};
+
 use super::*;
 use crate::error::Error;
+use crate::model::HTDemucs;
+use crate::seeded::{checkpoint, signal, small_kwargs};
 
 #[test]
 fn memory_is_zeroed_and_gives_back_what_was_copied_there() {
@@ -64,4 +69,34 @@ fn launches_that_no_card_takes_are_refused() {
     };
     assert_eq!(refusal("nothing", [1; 3]), "the card failed: nothing: there is no such kernel");
     assert_eq!(refusal("nothing", [1, 0, 1]), "the card failed: nothing: a grid of [1, 0, 1] blocks");
+}
+
+/// SNR in dB of a compiled network against the plain one, for a batch of segments that differ.
+fn snr(kwargs: &Map<String, Value>, precision: Precision, batch: usize) -> f64 {
+    let seeded = checkpoint(kwargs.clone(), 7).unwrap();
+    let twin = HTDemucs::from_checkpoint(seeded.clone(), &Device::Cpu).unwrap();
+    let network = Compiled::from_checkpoint(seeded, &Card::emulated(), precision, batch, None).unwrap();
+    let n = twin.config().segment_frames();
+    let mix: Vec<f32> = (0..batch)
+        .flat_map(|i| signal(n + 7 * i).map(|channel| channel[7 * i..].to_vec()).concat())
+        .collect();
+    let theirs = twin.forward(&Tensor::from_vec(mix.clone(), (batch, 2, n), &Device::Cpu).unwrap(), &mut ());
+    let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut ours = vec![0.0; theirs.len()];
+    network.forward(&mix, &mut ours).unwrap();
+    let (mut power, mut noise) = (0.0, 1e-300);
+    for (a, b) in theirs.iter().zip(&ours) {
+        power += f64::from(*a).powi(2);
+        noise += (f64::from(*a) - f64::from(*b)).powi(2);
+    }
+    10.0 * f64::log10(power / noise)
+}
+
+#[test]
+fn the_small_network_equals_the_plain_one() {
+    let small = small_kwargs(&["drums", "bass", "other", "vocals"]);
+    let single = snr(&small, Precision::Single, 1);
+    let half = snr(&small, Precision::Half, 1);
+    println!("{single:.1} dB, {half:.1} dB");
+    assert!(single >= 95.0 && half >= 50.0, "{single} dB, {half} dB");
 }
