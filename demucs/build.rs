@@ -5,7 +5,14 @@ use std::error::Error;
 
 const SOURCES: &str = "cuda";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() {
+    if let Err(error) = compile() {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn compile() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={SOURCES}");
     #[cfg(feature = "cuda")]

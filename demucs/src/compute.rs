@@ -24,7 +24,7 @@ pub enum Device {
 pub struct Compute {
     /// Holds the weights.
     pub device: Device,
-    /// How the CPU computes; other devices have no choice.
+    /// How it computes.
     pub kernels: Kernels,
 }
 
@@ -46,6 +46,22 @@ impl Compute {
         Ok(compute)
     }
 
+    /// What the bits of a result depend on: two that say the same compute the same.
+    #[must_use]
+    pub fn resolved(&self) -> String {
+        match &self.device {
+            // The plain operations choose by the same features.
+            Device::Cpu => format!("cpu {} {}", self.kernels.resolved(), Kernels::Auto.resolved()),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Device::Cuda(card) => {
+                let (major, minor) = card.properties().capability;
+                let kernels = if self.kernels == Kernels::Auto { Kernels::Half } else { self.kernels };
+                format!("cuda {major}.{minor} {kernels}")
+            }
+            Device::Metal(_) => "metal".into(),
+        }
+    }
+
     /// Whether these kernels run on this device.
     ///
     /// # Errors
@@ -54,6 +70,11 @@ impl Compute {
         match (&self.device, self.kernels) {
             (_, Kernels::Auto) | (Device::Metal(_), Kernels::Plain) => Ok(()),
             (Device::Cpu, kernels) if kernels.is_supported() => Ok(()),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            (Device::Cuda(_), kernels) if kernels.is_of_cards() => Ok(()),
+            (_, kernels) if kernels.is_of_cards() => {
+                Err(Error::Request(format!("{kernels} kernels compute on NVIDIA's cards only")))
+            }
             (Device::Cpu, kernels) => Err(Error::Request(format!("this processor has no {kernels}"))),
             (_, kernels) => Err(Error::Request(format!("{kernels} kernels compute on the CPU only"))),
         }
@@ -120,9 +141,38 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_cannot_be_used_is_refused_in_a_sentence() {
+        let error = Compute::named("cuda:99", "auto").unwrap_err().to_string();
+        let possible = if cfg!(feature = "cuda") {
+            ["no NVIDIA driver is installed here", "there is no card 99: the last one is "]
+        } else {
+            ["this program was built without CUDA"; 2]
+        };
+        assert!(possible.iter().any(|sentence| error.starts_with(sentence)), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "emulation")]
+    fn cards_have_kernels_of_their_own() {
+        let compute = |kernels: &str| Compute {
+            device: Device::Cuda(Card::emulated()),
+            kernels: kernels.parse().unwrap_or_default(),
+        };
+        for (kernels, resolved) in [("auto", "half"), ("half", "half"), ("single", "single")] {
+            let compute = compute(kernels);
+            assert!(compute.check().is_ok());
+            assert_eq!(compute.resolved(), format!("cuda 8.0 {resolved}"));
+        }
+        let refusal = compute("plain").check().unwrap_err().to_string();
+        assert_eq!(refusal, "plain kernels compute on the CPU only");
+    }
+
+    #[test]
     fn kernels_that_the_processor_lacks_are_refused() {
         let foreign = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
         let error = Compute::named("cpu", foreign).unwrap_err().to_string();
         assert_eq!(error, format!("this processor has no {foreign}"));
+        let error = Compute::named("cpu", "half").unwrap_err().to_string();
+        assert_eq!(error, "half kernels compute on NVIDIA's cards only");
     }
 }

@@ -32,7 +32,7 @@ pub struct WorkerArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal.
     #[arg(long, env = "MSAAS_DEVICE", default_value = "auto")]
     pub device: String,
-    /// How the CPU computes: auto (the fastest that it can), plain, amx, avx512, avx2, neon or portable.
+    /// How to compute: auto (the fastest), plain, amx, avx512, avx2, neon or portable on the CPU, half or single on CUDA.
     #[arg(long, env = "MSAAS_KERNELS", default_value = "auto")]
     pub kernels: String,
     /// Threads to compute with; 0 takes one for each core.

@@ -21,22 +21,16 @@ macro_rules! arguments {
 
         // SAFETY: fields of the same types in the same order.
         unsafe impl Arguments for $name {}
-    )*};
-}
+    )*
 
-/// Where tokens lie.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Layout {
-    pub start: i64,
-    pub batch: i64,
-    pub row: i64,
-    pub token: i64,
-    pub rows: i32,
-    pub tokens: i32,
+    #[cfg(test)]
+    const FIELDS: &[(&str, &[(&str, &str)])] =
+        &[$((stringify!($name), &[$((stringify!($field), stringify!($type)),)*]),)*];
+    };
 }
 
 arguments! {
+    Layout { start: i64, batch: i64, row: i64, token: i64, rows: i32, tokens: i32 }
     Product {
         input: u64,
         from: Layout,
@@ -131,5 +125,47 @@ arguments! {
         samples: i32,
         frame_count: i32,
         nfft: i32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FIELDS;
+
+    /// Structures of the header: fields with their types as they are called here.
+    fn header() -> Vec<(String, Vec<(String, &'static str)>)> {
+        let lines = include_str!("../../cuda/arguments.h").lines();
+        let code: String = lines.map(|line| line.split("//").next().unwrap_or_default()).collect();
+        let bodies = code.split("struct ").skip(1).filter_map(|text| text.split_once('{'));
+        let structures = bodies.map(|(name, rest)| {
+            let declarations = rest.split('}').next().unwrap_or_default().split(';');
+            let fields = declarations.filter(|declaration| !declaration.trim().is_empty()).flat_map(fields);
+            (name.trim().to_owned(), fields.collect())
+        });
+        structures.collect()
+    }
+
+    /// Those of a declaration: one or several numbers, or one address.
+    fn fields(declaration: &str) -> Vec<(String, &'static str)> {
+        if let Some((_, name)) = declaration.split_once('*') {
+            return vec![(name.trim().to_owned(), "u64")];
+        }
+        let (kind, names) = declaration.trim().split_once(' ').expect("a type and names");
+        let kind = match kind {
+            "int32_t" => "i32",
+            "int64_t" => "i64",
+            "float" => "f32",
+            "Layout" => "Layout",
+            other => panic!("{other} has no twin here"),
+        };
+        names.split(',').map(|name| (name.trim().to_owned(), kind)).collect()
+    }
+
+    #[test]
+    fn structures_are_those_of_the_header() {
+        let ours = FIELDS.iter().map(|(name, fields)| {
+            (String::from(*name), fields.iter().map(|(field, kind)| (String::from(*field), *kind)).collect())
+        });
+        assert_eq!(ours.collect::<Vec<(String, Vec<_>)>>(), header());
     }
 }

@@ -15,7 +15,9 @@ pub(super) type Handle = usize;
 pub(super) struct Kernel {
     pub(super) name: CString,
     /// Of a block.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "the emulation has it by its name"))]
     pub(super) threads: u32,
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "the emulation has it by its name"))]
     pub(super) function: Handle,
 }
 

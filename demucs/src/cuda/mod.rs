@@ -17,6 +17,8 @@ mod emulation;
 mod matrix;
 mod memory;
 mod network;
+#[cfg(all(test, feature = "emulation"))]
+mod network_tests;
 #[cfg(feature = "cuda")]
 mod nvidia;
 mod sequence;

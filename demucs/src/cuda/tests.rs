@@ -1,12 +1,7 @@
 //! The device layer on the emulated card.
 
-use candle_core::{Device, Tensor};
-use serde_json::{Map, Value};
-
 use super::*;
 use crate::error::Error;
-use crate::model::HTDemucs;
-use crate::seeded::{checkpoint, signal, small_kwargs};
 
 #[test]
 fn memory_is_zeroed_and_gives_back_what_was_copied_there() {
@@ -71,32 +66,82 @@ fn launches_that_no_card_takes_are_refused() {
     assert_eq!(refusal("nothing", [1, 0, 1]), "the card failed: nothing: a grid of [1, 0, 1] blocks");
 }
 
-/// SNR in dB of a compiled network against the plain one, for a batch of segments that differ.
-fn snr(kwargs: &Map<String, Value>, precision: Precision, batch: usize) -> f64 {
-    let seeded = checkpoint(kwargs.clone(), 7).unwrap();
-    let twin = HTDemucs::from_checkpoint(seeded.clone(), &Device::Cpu).unwrap();
-    let network = Compiled::from_checkpoint(seeded, &Card::emulated(), precision, batch, None).unwrap();
-    let n = twin.config().segment_frames();
-    let mix: Vec<f32> = (0..batch)
-        .flat_map(|i| signal(n + 7 * i).map(|channel| channel[7 * i..].to_vec()).concat())
-        .collect();
-    let theirs = twin.forward(&Tensor::from_vec(mix.clone(), (batch, 2, n), &Device::Cpu).unwrap(), &mut ());
-    let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let mut ours = vec![0.0; theirs.len()];
-    network.forward(&mix, &mut ours).unwrap();
-    let (mut power, mut noise) = (0.0, 1e-300);
-    for (a, b) in theirs.iter().zip(&ours) {
-        power += f64::from(*a).powi(2);
-        noise += (f64::from(*a) - f64::from(*b)).powi(2);
+/// A kernel of each structure.
+fn kernels() -> Vec<(&'static str, Box<dyn Arguments>)> {
+    vec![
+        ("product_f16_16_store", Box::new(arguments::Product::default())),
+        ("attention_f16_64", Box::new(arguments::Attention::default())),
+        ("layer_norm_f16", Box::new(arguments::LayerNorm::default())),
+        ("moments", Box::new(arguments::Moments::default())),
+        ("norm_gelu_f16", Box::new(arguments::NormGelu::default())),
+        ("sums", Box::new(arguments::Sums::default())),
+        ("analyze", Box::new(arguments::Analyze::default())),
+        ("spectrum_in_f16", Box::new(arguments::SpectrumIn::default())),
+        ("samples_in_f16", Box::new(arguments::SamplesIn::default())),
+        ("synthesize", Box::new(arguments::Synthesize::default())),
+        ("overlap", Box::new(arguments::Overlap::default())),
+    ]
+}
+
+#[derive(Debug)]
+#[repr(C)]
+struct Other([u64; 50]);
+
+// SAFETY: no kernel is given it.
+unsafe impl Arguments for Other {}
+
+#[test]
+fn kernels_take_structures_of_their_size_and_no_other() {
+    let card = Card::emulated();
+    let takes = |kernel: &'static str, args| {
+        let launch = Launch { kernel: kernel.into(), grid: [1; 3], shared: 0, args };
+        // SAFETY: it is never run.
+        unsafe { card.sequence(vec![launch]) }.map_err(|error| error.to_string())
+    };
+    for (kernel, args) in kernels() {
+        assert!(takes(kernel, args).is_ok_and(|sequence| sequence.kernels().eq([kernel])), "{kernel}");
+        let refusal = takes(kernel, Box::new(Other([0; 50]))).unwrap_err();
+        assert_eq!(refusal, format!("the card failed: {kernel}: it takes arguments of another size"));
     }
-    10.0 * f64::log10(power / noise)
 }
 
 #[test]
-fn the_small_network_equals_the_plain_one() {
-    let small = small_kwargs(&["drums", "bass", "other", "vocals"]);
-    let single = snr(&small, Precision::Single, 1);
-    let half = snr(&small, Precision::Half, 1);
-    println!("{single:.1} dB, {half:.1} dB");
-    assert!(single >= 95.0 && half >= 50.0, "{single} dB, {half} dB");
+fn a_sequence_runs_its_launches_in_order() {
+    let card = Card::emulated();
+    let (partials, moments) = (card.zeroed(3 * 16).unwrap(), card.zeroed(8).unwrap());
+    let values = card.zeroed(4 * 6).unwrap();
+    card.upload(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 9.0], &values, 0).unwrap();
+    let sums = arguments::Sums {
+        values: values.address(),
+        partials: partials.address(),
+        count: 6,
+        groups: 1,
+        parts: 3,
+    };
+    let total = arguments::Moments {
+        partials: partials.address(),
+        moments: moments.address(),
+        groups: 1,
+        parts: 3,
+        count: 6,
+        deviation: 1,
+        epsilon: 0.0,
+    };
+    let launches = vec![
+        Launch { kernel: "sums".into(), grid: [3, 1, 1], shared: 128, args: Box::new(sums) },
+        Launch { kernel: "moments".into(), grid: [1, 1, 1], shared: 128, args: Box::new(total) },
+    ];
+    // SAFETY: the memory is here until the sequence has run.
+    let mut sequence = unsafe { card.sequence(launches) }.unwrap();
+    let stream = card.stream().unwrap();
+    for record in [false, true] {
+        if record {
+            sequence.record().unwrap();
+        }
+        stream.run(&sequence).unwrap();
+        stream.finish().unwrap();
+        let mut result = [0.0f32; 2];
+        card.download(&moments, 0, &mut result).unwrap();
+        assert_eq!(result, [4.0, 8.0f32.sqrt()]);
+    }
 }
