@@ -147,7 +147,7 @@ KERNEL(sums, Sums, norms::THREADS) {
     const int64_t first = blockIdx.x * length, end = min(first + length, args.count);
     const float *values = args.values + blockIdx.y * args.count;
     Totals totals;
-    for (int64_t i = first + threadIdx.x; i < end; i += norms::THREADS) totals.add(values[i]);
+    UNROLL_BY(4) for (int64_t i = first + threadIdx.x; i < end; i += norms::THREADS) totals.add(values[i]);
     totals.gather<norms::THREADS>(reinterpret_cast<double *>(shared_memory()));
     if (threadIdx.x == 0) totals.store(args.partials + (static_cast<int64_t>(blockIdx.y) * args.parts + blockIdx.x) * 2);
 }
@@ -156,7 +156,7 @@ KERNEL(sums, Sums, norms::THREADS) {
 KERNEL(moments, Moments, norms::THREADS) {
     const double *partials = args.partials + static_cast<int64_t>(blockIdx.x) * args.parts * 2;
     Totals totals;
-    for (int i = threadIdx.x; i < args.parts; i += norms::THREADS) {
+    UNROLL_BY(4) for (int i = threadIdx.x; i < args.parts; i += norms::THREADS) {
         totals.sum += partials[i * 2];
         totals.squares += partials[i * 2 + 1];
     }
