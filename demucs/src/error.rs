@@ -33,6 +33,12 @@ pub enum Error {
         /// Index of the segment, from 0.
         segment: usize,
     },
+    /// A card has less memory left than was asked for: smaller batches may do.
+    #[error("the card has too little memory left for {0}")]
+    OutOfMemory(String),
+    /// A card or its driver failed, or a kernel that it was to run.
+    #[error("the card failed: {0}")]
+    Card(String),
     /// The worker threads could not be started.
     #[error("cannot start {threads} threads: {reason}")]
     Threads {

@@ -25,6 +25,8 @@
 
 pub mod bag;
 pub mod compute;
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+pub mod cuda;
 pub mod error;
 pub mod kernels;
 pub mod mixture;
@@ -43,8 +45,8 @@ pub mod stem;
 pub mod weights;
 
 pub use bag::Bag;
-pub use candle_core::{Device, Tensor};
-pub use compute::Compute;
+pub use candle_core::{Device as TensorDevice, Tensor};
+pub use compute::{Compute, Device};
 pub use error::{BoxError, Error, Result};
 pub use kernels::Kernels;
 pub use mixture::{Loudness, Mixture, Samples};

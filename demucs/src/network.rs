@@ -1,8 +1,8 @@
 //! A loaded network, whatever computes it.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
-use crate::compute::Compute;
+use crate::compute::{Compute, Device};
 use crate::error::Result;
 use crate::kernels::{Fused, Kernels};
 use crate::model::{Config, HTDemucs};
@@ -26,10 +26,15 @@ impl Network {
     /// that cannot be used.
     pub fn from_checkpoint(checkpoint: Checkpoint, compute: &Compute) -> Result<Self> {
         compute.check()?;
-        if !matches!(compute.device, Device::Cpu) || compute.kernels == Kernels::Plain {
-            return Ok(Self::Plain(Box::new(HTDemucs::from_checkpoint(checkpoint, &compute.device)?)));
+        let plain =
+            |checkpoint, device| Ok(Self::Plain(Box::new(HTDemucs::from_checkpoint(checkpoint, device)?)));
+        match &compute.device {
+            Device::Cpu if compute.kernels == Kernels::Plain => plain(checkpoint, &candle_core::Device::Cpu),
+            Device::Cpu => Ok(Self::Fused(Box::new(Fused::from_checkpoint(checkpoint, compute.kernels)?))),
+            Device::Metal(device) => plain(checkpoint, device),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Device::Cuda(card) => Err(crate::Error::Unsupported(format!("no network for {card}"))),
         }
-        Ok(Self::Fused(Box::new(Fused::from_checkpoint(checkpoint, compute.kernels)?)))
     }
 
     /// What it was built from.
