@@ -125,7 +125,6 @@ arguments! {
         line: u64,
         from: Layout,
         moments: u64,
-        envelope: u64,
         output: u64,
         batch: i32,
         sources: i32,
