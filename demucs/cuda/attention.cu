@@ -38,7 +38,8 @@ template <int STRIPS> struct Softmax {
         UNROLL for (int i = 0; i < 2 * STRIPS; i++) {
             const int strip = i / 2, row = i % 2;
             float most = max(scores[strip][0][row * 2], scores[strip][0][row * 2 + 1]);
-            UNROLL for (int n = 1; n < N; n++) most = max(most, max(scores[strip][n][row * 2], scores[strip][n][row * 2 + 1]));
+            UNROLL for (int n = 1; n < N; n++)
+                most = max(most, max(scores[strip][n][row * 2], scores[strip][n][row * 2 + 1]));
             most = max(most, shuffle_xor(most, 1));
             most = max(most, shuffle_xor(most, 2));
             most = max(highest[strip][row], most * scale);

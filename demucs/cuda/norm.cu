@@ -166,5 +166,6 @@ KERNEL(moments, Moments, norms::THREADS) {
     const double spread = max(totals.squares - count * mean * mean, 0.0);
     float *moments = args.moments + blockIdx.x * 2;
     moments[0] = static_cast<float>(mean);
-    moments[1] = static_cast<float>(args.deviation ? sqrt(spread / max(count - 1, 1.0)) : 1 / sqrt(spread / count + args.epsilon));
+    const double deviation = sqrt(spread / max(count - 1, 1.0)), gain = 1 / sqrt(spread / count + args.epsilon);
+    moments[1] = static_cast<float>(args.deviation ? deviation : gain);
 }
