@@ -7,7 +7,7 @@ namespace product {
 // Blocks that a multiprocessor is to have room for at once: as many as leave all in registers.
 template <class T> constexpr int blocks(int columns) {
     int most = columns <= 48 ? 4 : columns <= 64 ? 3 : 2;
-    return sizeof(T) == 4 && columns > 32 ? most - 1 : most;
+    return sizeof(T) == 4 && most > 2 && columns > 16 ? most - 1 : most;
 }
 
 template <class T, int BN, int WHAT> DEVICE void compute(const Product &args) {

@@ -141,6 +141,10 @@ inline float inverse_sqrt(float value) { return 1 / sqrtf(value); }
 inline float fast_exp2(float value) { return value < -126 ? 0 : exp2f(value); }
 inline float reciprocal(float value) { return 1 / value; }
 
+using Shared = unsigned char *;
+inline Shared shared_address(unsigned char *shared) { return shared; }
+template <class T> T kept(T value) { return value; }
+
 inline void copy_async16(void *shared, const void *global) { emulation::copy(shared, global); }
 inline void copy_commit() { emulation::commit_copies(); }
 template <int N> void copy_wait() { emulation::wait_for_copies(N); }
