@@ -65,7 +65,12 @@ DEVICE float to_tf32(float value) {
 
 DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
 
-// To within one unit in the last place.
+// These two to about one unit in the last place; what is smaller than all normal numbers is 0.
+DEVICE float power_of_two(float exponent) {
+    float result;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(exponent));
+    return result;
+}
 DEVICE float reciprocal(float value) {
     float result;
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
