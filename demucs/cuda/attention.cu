@@ -43,13 +43,13 @@ template <int STRIPS> struct Softmax {
             most = max(most, shuffle_xor(most, 1));
             most = max(most, shuffle_xor(most, 2));
             most = max(highest[strip][row], most * scale);
-            gains[strip][row] = fast_exp2(highest[strip][row] - most);
+            gains[strip][row] = power_of_two(highest[strip][row] - most);
             highest[strip][row] = most;
 
             float sum = 0;
             UNROLL for (int n = 0; n < N; n++) {
                 UNROLL for (int c = row * 2; c < row * 2 + 2; c++) {
-                    scores[strip][n][c] = fast_exp2(scores[strip][n][c] * scale - most);
+                    scores[strip][n][c] = power_of_two(scores[strip][n][c] * scale - most);
                     sum += scores[strip][n][c];
                 }
             }

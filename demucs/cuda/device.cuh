@@ -62,14 +62,12 @@ DEVICE float to_tf32(float value) { return __uint_as_float((__float_as_uint(valu
 
 DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
 
-// To 22 bits; below the least normal number it is zero.
-DEVICE float fast_exp2(float value) {
+// These two to about one unit in the last place; what is smaller than all normal numbers is 0.
+DEVICE float power_of_two(float exponent) {
     float result;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(exponent));
     return result;
 }
-
-// To within one unit in the last place.
 DEVICE float reciprocal(float value) {
     float result;
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));

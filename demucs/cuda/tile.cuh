@@ -8,13 +8,12 @@
 
 namespace product {
 
-constexpr int TILE = 128, THREADS = 256;
-constexpr unsigned STAGES = 4;
+constexpr int TILE = 128, THREADS = 256, STAGES = 4;
 constexpr int SLICE = 64; // bytes
 
 // How the 8 warps share a tile: as square as it gets with whole pairs of 8 columns.
 template <int BN> struct Warps {
-    static constexpr int ACROSS = BN % 32 == 0 ? 2 : 1;
+    static constexpr int ACROSS = BN % 32 ? 1 : BN <= 128 ? 2 : 4;
     static constexpr int ALONG = 8 / ACROSS;
     static constexpr int TOKENS = TILE / ALONG, COLUMNS = BN / ACROSS;
 };
@@ -67,7 +66,7 @@ template <class T, int BN> class Loader {
     const T *tokens[TOKENS];
     const T *column;
     const int32_t *offsets;
-    int step, offset, at, slices;
+    int step, offset, at;
     int wanted = 0; // bits: tokens, then columns
 
   public:
@@ -77,7 +76,6 @@ template <class T, int BN> class Loader {
         int row = static_cast<int>(threadIdx.x) / 4, chunk = static_cast<int>(threadIdx.x) % 4;
         at = kept(swizzled(row, chunk));
         step = kept(args.k * STRIDE);
-        slices = args.k * static_cast<int>(sizeof(T)) / SLICE;
         UNROLL for (int i = 0; i < TOKENS; i++) {
             Token token(args.from, mine.first + row + i * STRIDE);
             tokens[i] = static_cast<const T *>(args.input) + token.in(args.from) + chunk * CHUNK % 16;
@@ -91,16 +89,16 @@ template <class T, int BN> class Loader {
         offset = *offsets;
     }
 
-    // Starts to copy the next slice, if there is one.
-    DEVICE void next(Shared slice) {
-        if (slices > 0) {
+    // Starts to copy the next slice, if there are still `left`.
+    DEVICE void next(Shared slice, int left) {
+        if (left > 0) {
             UNROLL for (int i = 0; i < TOKENS; i++)
                 if (wanted >> i & 1) copy_async16(slice + at + i * STRIDE * SLICE, tokens[i] + offset);
             UNROLL for (int i = 0; i < COLUMNS; i++)
                 if (wanted >> (TOKENS + i) & 1) copy_async16(slice + at + (TILE + i * STRIDE) * SLICE, column + i * step);
             column += SLICE / sizeof(T);
             offsets += SLICE / sizeof(T) / 16;
-            if (--slices > 0) offset = *offsets;
+            if (left > 1) offset = *offsets;
         }
         copy_commit();
     }
@@ -173,19 +171,20 @@ template <class T, int BN> DEVICE void sum_up(const Product &args, const Tokens 
     Loader<T, BN> loader(args, tokens);
     Multiplier<T, BN> multiplier;
     Shared ring = kept(shared_address(shared_memory()));
-    auto slice = [=](unsigned i) { return ring + static_cast<int>(i % STAGES * Loader<T, BN>::BYTES); };
-    UNROLL for (unsigned i = 0; i < STAGES - 1; i++) loader.next(slice(i));
+    auto slice = [=](int i) { return ring + (i & (STAGES - 1)) * Loader<T, BN>::BYTES; };
+    static_assert((STAGES & (STAGES - 1)) == 0, "else the ring has no such beginning");
+    int slices = args.k * static_cast<int>(sizeof(T)) / SLICE;
+    UNROLL for (int i = 0; i < STAGES - 1; i++) loader.next(slice(i), slices - i);
     UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++)
         UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++)
             UNROLL for (int k = 0; k < 4; k++) sums.at[i][j][k] = 0;
 
-    unsigned slices = static_cast<unsigned>(args.k) * sizeof(T) / SLICE;
-    for (unsigned i = 0; i < slices; i++) {
+    for (int i = 0; i < slices; i++) {
         copy_wait<STAGES - 2>();
         sync(); // the slice is there for all, and all are done with the one before
         UNROLL_BY(3 - Operand<T>::PARTS) for (int which_half = 0; which_half < 2; which_half++) { // parts take registers
             multiplier.add(slice(i), which_half, sums);
-            if (which_half == 0) loader.next(slice(i + STAGES - 1));
+            if (which_half == 0) loader.next(slice(i + STAGES - 1), slices - i - (STAGES - 1));
         }
     }
     sync();
