@@ -24,6 +24,7 @@
 #![warn(missing_docs)]
 
 pub mod bag;
+pub mod batches;
 pub mod compute;
 pub mod error;
 pub mod kernels;
@@ -41,8 +42,10 @@ pub mod span;
 pub mod spectrogram;
 pub mod stem;
 pub mod weights;
+pub mod work;
 
 pub use bag::Bag;
+pub use batches::{Batches, Computed};
 pub use candle_core::{Device, Tensor};
 pub use compute::Compute;
 pub use error::{BoxError, Error, Result};
@@ -54,3 +57,4 @@ pub use separator::{Request, Separator, Settings};
 pub use shift::Shifts;
 pub use span::{Joint, Span, SpanSums};
 pub use stem::{Rest, Stem, StemSink};
+pub use work::Work;
