@@ -1,6 +1,6 @@
 //! What computes: a device, and on the CPU the kernels.
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 
 use crate::error::{Error, Result};
 use crate::kernels::Kernels;
@@ -32,6 +32,46 @@ impl Compute {
         Ok(compute)
     }
 
+    /// The devices of several such words with commas between them; `cuda:all` is every card. They are of one kind, and
+    /// none is named twice.
+    ///
+    /// # Errors
+    /// Those of [`Compute::named`], and [`Error::Request`] where the devices cannot work side by side.
+    pub fn all_named(devices: &str, kernels: &str) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for word in devices.split(',').map(str::trim) {
+            if word == "cuda:all" {
+                all.push(Self::named("cuda:0", kernels)?);
+                all.extend((1..).map_while(|card| Self::named(&format!("cuda:{card}"), kernels).ok()));
+            } else {
+                all.push(Self::named(word, kernels)?);
+            }
+        }
+        side_by_side(&all.iter().map(Self::name).collect::<Vec<_>>())?;
+        Ok(all)
+    }
+
+    /// The kind of its device: `cpu`, `cuda` or `metal`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.device {
+            Device::Cpu => "cpu",
+            Device::Cuda(_) => "cuda",
+            Device::Metal(_) => "metal",
+        }
+    }
+
+    /// The name of its device, as in `cuda:1`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.device.location() {
+            DeviceLocation::Cpu => self.kind().to_owned(),
+            DeviceLocation::Cuda { gpu_id } | DeviceLocation::Metal { gpu_id } => {
+                format!("{}:{gpu_id}", self.kind())
+            }
+        }
+    }
+
     /// Whether these kernels run on this device.
     ///
     /// # Errors
@@ -61,6 +101,20 @@ fn device(word: &str) -> Result<Device> {
     }
 }
 
+/// Refuses names of several kinds, whose results differ, and names that come twice.
+fn side_by_side(names: &[String]) -> Result<()> {
+    let kind = |name: &String| name.split(':').next().map(str::to_owned);
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            return Err(Error::Request(format!("{name} is named twice")));
+        }
+        if kind(name) != kind(&names[0]) {
+            return Err(Error::Request(format!("{} and {name} cannot share songs", names[0])));
+        }
+    }
+    Ok(())
+}
+
 fn unusable(kind: &str, cause: &candle_core::Error) -> Error {
     Error::Request(format!("no {kind} device can be used: {cause}"))
 }
@@ -79,6 +133,20 @@ mod tests {
         for word in ["", "sse", "Plain"] {
             let error = Compute::named("cpu", word).unwrap_err().to_string();
             assert!(error.contains("names no kernels"), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn devices_that_work_side_by_side_are_of_one_kind_and_named_once() {
+        let names = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert!(side_by_side(&names(&["cuda:0", "cuda:1", "cuda:3"])).is_ok());
+        let error = |words: &[&str]| side_by_side(&names(words)).unwrap_err().to_string();
+        assert_eq!(error(&["cuda:0", "cuda:1", "cuda:0"]), "cuda:0 is named twice");
+        assert_eq!(error(&["cpu", "cuda:0"]), "cpu and cuda:0 cannot share songs");
+        let one = Compute::all_named("cpu", "auto").unwrap();
+        assert_eq!(one.iter().map(Compute::name).collect::<Vec<_>>(), ["cpu"]);
+        for words in ["", "cpu,", "cpu,gpu", "cpu, cpu"] {
+            assert!(Compute::all_named(words, "auto").is_err(), "{words}");
         }
     }
 
