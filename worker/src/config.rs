@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use common::ModelName;
+use common::backends::size;
 use common::ledger::Ledger;
 use demucs::Compute;
 use models::{ModelStore, StoreConfig};
@@ -29,7 +30,7 @@ pub struct WorkerArgs {
     /// Fetch no weights over the network.
     #[arg(long, env = "MSAAS_OFFLINE")]
     pub offline: bool,
-    /// Where to compute: auto, cpu, cuda, cuda:N or metal.
+    /// Where to compute: auto, cpu, cuda, cuda:N, metal, several cards with commas between them, or cuda:all.
     #[arg(long, env = "MSAAS_DEVICE", default_value = "auto")]
     pub device: String,
     /// How the CPU computes: auto (the fastest that it can), plain, amx, avx512, avx2, neon or portable.
@@ -41,6 +42,13 @@ pub struct WorkerArgs {
     /// Segments that pass through the network together.
     #[arg(long, env = "MSAAS_BATCH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,
+    /// Bytes of a card's memory that may be used, as in 8GiB [default: all that is free].
+    #[arg(long, env = "MSAAS_DEVICE_MEMORY", value_name = "BYTES", value_parser = size)]
+    pub device_memory: Option<u64>,
+    /// Songs in work at a time; 0 takes one for each device, and where several segments pass through a network together,
+    /// one for each core.
+    #[arg(long, env = "MSAAS_SONGS_AT_ONCE", default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub songs_at_once: u16,
     /// Folder for songs and results in work [default: the system's].
     #[arg(long, env = "MSAAS_TEMP_DIR", value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
@@ -95,10 +103,12 @@ impl WorkerArgs {
     /// [`crate::decoder::if_asked`].
     pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
         let (batch, threads) = (usize::from(self.batch), usize::from(self.threads));
-        let engine = demucs::Settings { batch, threads, ..demucs::Settings::default() };
-        let engines = Engines::new(self.store()?, Compute::named(&self.device, &self.kernels)?, engine);
+        let engine = demucs::Settings { batch, threads, device_memory: self.device_memory };
+        let devices = Compute::all_named(&self.device, &self.kernels)?;
+        let engines = Engines::new(self.store()?, devices, engine);
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),
+            songs_at_once: usize::from(self.songs_at_once),
             temp_dir: self.temp_dir.clone(),
             decoder: Some(this_program()),
             max_song_s: self.max_seconds,
