@@ -1,25 +1,24 @@
 //! Compiles the kernels for NVIDIA's cards, for a card by nvcc (feature `cuda`), for a CPU by the C++ compiler (feature
 //! `emulation`). Without these features there is nothing to do, and no such compiler is needed.
 
-use std::error::Error;
-
 const SOURCES: &str = "cuda";
 
 fn main() {
-    if let Err(error) = compile() {
-        eprintln!("{error}");
-        std::process::exit(1);
-    }
-}
-
-fn compile() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={SOURCES}");
     #[cfg(feature = "cuda")]
-    card::compile()?;
+    done(card::compile());
     #[cfg(feature = "emulation")]
-    emulation::compile()?;
-    Ok(())
+    done(emulation::compile());
+}
+
+/// What goes wrong is a sentence, and not the name of a type.
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+fn done(compiled: Result<(), Box<dyn std::error::Error>>) {
+    if let Err(error) = compiled {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
 }
 
 /// Files of a folder whose names end like that, in order.
@@ -34,7 +33,7 @@ fn files(folder: &str, extension: &str) -> std::io::Result<Vec<std::path::PathBu
 
 #[cfg(feature = "emulation")]
 mod emulation {
-    pub(crate) fn compile() -> Result<(), Box<dyn super::Error>> {
+    pub(crate) fn compile() -> Result<(), Box<dyn std::error::Error>> {
         let mut build = cc::Build::new();
         build.cpp(true).std("c++17").opt_level(2).files(super::files("cuda/emulation", "cpp")?);
         Ok(build.try_compile("emulation")?)

@@ -180,7 +180,7 @@ async fn redis_may_want_tls_whose_certificate_only_a_file_vouches_for() {
         let container = Container::named(&format!("overlay local: Deployment/{name}: {name}"));
         let mut env = cluster.env(&container);
         env.retain(|variable, _| !variable.starts_with("REDIS"));
-        env.insert("REDIS_URL".to_owned(), cluster.redis_url("rediss", "localhost", front.port));
+        env.insert("REDIS_URL".to_owned(), site::redis_under_tls(front.port));
         env.insert("SSL_CERT_FILE".to_owned(), front.certificate.display().to_string());
         cluster.pod_with(name, container, env)
     };

@@ -62,12 +62,6 @@ impl Cluster {
         Front::start(self.folder.path(), self.redis_port).await
     }
 
-    /// The address of Redis, with its password.
-    pub(super) fn redis_url(&self, scheme: &str, host: &str, port: u16) -> String {
-        let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        format!("{scheme}://:{password}@{host}:{port}/0")
-    }
-
     pub(super) fn kill_redis(&mut self) {
         self.redis = None;
     }
@@ -155,4 +149,10 @@ fn both((one, other): (&str, &str)) -> (String, String) {
 
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The address of Redis behind such a port, with its password.
+pub(super) fn redis_under_tls(port: u16) -> String {
+    let password = PASSWORD.replace('/', "%2F").replace('@', "%40");
+    format!("rediss://:{password}@localhost:{port}/0")
 }
