@@ -19,6 +19,10 @@ CASES = [
     ("external", {"ingress.kind": "nginx", "ingress.bodySize": "1g"}, ['"nginx.ingress.kubernetes.io/proxy-body-size":"1g"']),
     ("external", {"rest.grpcTls.existingSecret": ""}, ['"value":"/msaas.v1.Separation"', '"appProtocol":"kubernetes.io/h2c"']),
     ("external", {"worker.settings.MSAAS_THREADS": 3}, ['{"name":"MSAAS_THREADS","value":"3"}']),
+    ("default", {"otlpEndpoint": "http://collector.monitoring.svc.cluster.local:4318", "otlpHeaders.existingSecret": "msaas-otlp"},
+     ['{"matchLabels":{"kubernetes.io/metadata.name":"monitoring"}}}],"ports":[{"port":4318}]',
+      '{"name":"OTEL_EXPORTER_OTLP_HEADERS","valueFrom":{"secretKeyRef":{"name":"msaas-otlp","key":"headers"}}}']),
+    ("default", {"otlpEndpoint": "http://collector2"}, ['{"matchLabels":{"kubernetes.io/metadata.name":"msaas"}}}],"ports":[{"port":80}]']),
     ("gpu", {"rest.settings.MSAAS_TOTAL_TIME": 1800}, ['"timeoutSec":1800']),
 ]
 

@@ -9,7 +9,8 @@ FORBIDDEN = [("logs", "minio", 9000), ("logs", "rest", 5000), ("worker", "rest",
              ("rest", "worker", 8081), ("test", "redis", 6379), ("test", "rest", 8081), ("redis", "minio", 9000),
              ("minio", "redis", 6379), ("test", "minio", 9000)]
 # Secrets that people bring, by the files of values and overlays that name them.
-BROUGHT = {"redis", "minio", "msaas-keys", "msaas-tls", "msaas-redis", "msaas-s3", "msaas-callbacks", "msaas-grpc-tls", "msaas-test"}
+BROUGHT = {"redis", "minio", "msaas-keys", "msaas-tls", "msaas-redis", "msaas-s3", "msaas-callbacks", "msaas-grpc-tls", "msaas-otlp", "msaas-ca",
+           "msaas-test"}
 
 
 def selects(selector, labels):

@@ -47,6 +47,12 @@
 {{- if gt (int $v.worker.autoscaling.minReplicas) (int $v.worker.autoscaling.maxReplicas) }}
 {{- fail "worker.autoscaling.minReplicas is above maxReplicas" }}
 {{- end }}
+{{- if and $v.otlpEndpoint $v.networkPolicy.enabled (not (include "msaas.collectorNamespace" .)) (not $v.networkPolicy.egress) }}
+{{- fail "otlpEndpoint is no service of the cluster, as http://collector.monitoring:4318: networkPolicy.egress has to let rest and worker reach it" }}
+{{- end }}
+{{- if and $v.otlpHeaders.existingSecret (not $v.otlpEndpoint) }}
+{{- fail "otlpHeaders.existingSecret is given, but otlpEndpoint names no collector" }}
+{{- end }}
 {{- if gt (int $v.rest.autoscaling.minReplicas) (int $v.rest.autoscaling.maxReplicas) }}
 {{- fail "rest.autoscaling.minReplicas is above maxReplicas" }}
 {{- end }}

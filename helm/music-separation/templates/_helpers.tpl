@@ -131,6 +131,9 @@ checksum/{{ $server }}: {{ .auth | toJson | sha256sum | trunc 12 }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ . }}
 {{- end }}
+{{- with .Values.otlpHeaders.existingSecret }}
+{{ include "msaas.secretVariable" (list "OTEL_EXPORTER_OTLP_HEADERS" . "headers") }}
+{{- end }}
 {{- with .Values.settings }}
 {{ include "msaas.settings" . }}
 {{- end }}
@@ -183,6 +186,33 @@ checksum/{{ $server }}: {{ .auth | toJson | sha256sum | trunc 12 }}
           {{- include "msaas.selector" "minio" | nindent 10 }}
   ports:
     - port: 9000
+{{- end }}
+{{- end }}
+
+{{/* The namespace of the collector of traces; nothing where its address is not that of a service of the cluster. */}}
+{{- define "msaas.collectorNamespace" -}}
+{{- $host := (urlParse .Values.otlpEndpoint).hostname }}
+{{- if regexMatch "^[a-z0-9-]+$" $host }}
+{{- .Release.Namespace }}
+{{- else if regexMatch "^[a-z0-9-]+\\.[a-z0-9-]+(\\.svc(\\..+)?)?$" $host }}
+{{- index (splitList "." $host) 1 }}
+{{- end }}
+{{- end }}
+
+{{/* What rest and worker may reach beside all else: the collector of traces, and what the values say. */}}
+{{- define "msaas.furtherEgress" -}}
+{{- with .Values.otlpEndpoint }}
+{{- with include "msaas.collectorNamespace" $ }}
+- to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ . }}
+  ports:
+    - port: {{ regexFind ":[0-9]+$" (urlParse $.Values.otlpEndpoint).host | trimPrefix ":" | default "80" }}
+{{- end }}
+{{- end }}
+{{- with .Values.networkPolicy.egress }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
