@@ -46,7 +46,8 @@ struct Product {
     const float *embedding;   // [rows][columns / 2], or null
 };
 
-// Softmax over keys, a head at a time: output = sum of values weighted by exp(scale * query . key), normalised.
+// Softmax over keys, a head at a time: output = sum of values weighted by exp(scale * query . key), normalised. The scale
+// is positive; places of queries, keys and values are multiples of 16 bytes, those of the output even.
 struct Attention {
     const void *queries; // T, a head's HEAD elements side by side, heads side by side
     const void *keys;    // T
@@ -59,18 +60,19 @@ struct Attention {
     float scale;
 };
 
-// Tokens of the transformer, `stream` in place: first a norm over all of a segment's tokens that is already summed up (or
-// none), then the norm of each token into `output` (or none).
+// Tokens of the transformer: first, `stream` in place, a norm over all of a segment's tokens that is already summed up (or
+// none), then the norm of each token into `output`, which may be the stream itself (or none). What is behind the channels
+// are zeros in the stream and become zeros in the output.
 struct LayerNorm {
     float *stream;             // [B][tokens][width]
     const float *moments;      // [B][2]: mean and gain, or null
     const float *group_weight; // [channels]
     const float *group_bias;   // [channels]
-    const float *weight;       // [channels], or null: no norm of each token
+    const float *weight;       // [channels], or null: tokens go into the output as they are
     const float *bias;         // [channels]
     const float *added;        // [tokens][width] behind the norm, or null
-    void *output;              // T or float by the kernel, [B][tokens][width]; columns beyond the channels are zeros
-    int32_t batch, tokens, channels, width;
+    void *output;              // T or float by the kernel, [B][tokens][width], or null
+    int32_t batch, tokens, channels, width; // width: a multiple of 4, at most 1024
     float epsilon;
 };
 
@@ -101,14 +103,15 @@ struct Sums {
     int32_t groups, parts;
 };
 
-// Short-time Fourier transform of both channels at once.
+// Short-time Fourier transform of both channels at once. Frame t begins 3 / 8 of a frame before sample t * nfft / 4; the
+// mix is reflected at both ends, which must not be further away than it is long.
 struct Analyze {
     const float *mix;      // [B][2][samples]
-    const float *window;   // [nfft], with the transform's scale in it
+    const float *window;   // [nfft]: (0.5 - 0.5 * cos(2 pi i / nfft)) / sqrt(nfft)
     const float *twiddles; // [nfft / 2][2]: cos and -sin of 2 pi i / nfft
     float *spectrum;       // [B][frames][nfft / 2][4]: left re, im, right re, im
     double *partials;      // [B][frames][2]
-    int32_t batch, samples, frames, nfft;
+    int32_t batch, samples, frames, nfft; // nfft: a power of two from 16 to 8192
 };
 
 // A spectrum, normalised, to the input of the frequency branch: `stride` bins are a token of `4 * stride` elements, the
@@ -117,7 +120,7 @@ struct SpectrumIn {
     const float *spectrum; // as of Analyze
     const float *moments;  // [B][2]: mean and deviation
     void *grid;            // T
-    Layout to;             // rows = bins / stride + 1, tokens = frames
+    Layout to;             // rows = bins / stride + 1, tokens = frames; places are multiples of 4
     int32_t batch, bins, stride;
 };
 
@@ -126,28 +129,27 @@ struct SamplesIn {
     const float *mix;      // [B][2][samples]
     const float *moments;  // [B][2]: mean and deviation
     void *line;            // T
-    Layout to;             // rows = 1, tokens = samples
+    Layout to;             // rows = 1, tokens = samples; places are even
     int32_t batch, samples;
 };
 
 // Inverse transform of the frames of every source, both channels at once.
 struct Synthesize {
     const float *grid;     // a token has 4 elements of each source: left re, im, right re, im
-    Layout from;           // rows = bins = nfft / 2, tokens = frames
+    Layout from;           // rows = bins = nfft / 2, tokens = frames; places are multiples of 4
     const float *moments;  // [B][2]: mean and deviation
-    const float *window;   // [nfft], with the transform's scale in it
+    const float *window;   // [nfft]: that of Analyze / 1.5, to which the squares of four windows add up
     const float *twiddles; // as of Analyze
     float *frames;         // [B][sources][frames][nfft][2]: left and right, windowed
     int32_t batch, sources, nfft;
 };
 
-// Overlapping frames and the time branch, added up.
+// The time branch and the frames over it, added up in their order. What frames lack near both ends stays away.
 struct Overlap {
     const float *frames;   // as of Synthesize
     const float *line;     // a token has 2 elements of each source
-    Layout from;           // rows = 1, tokens = samples
+    Layout from;           // rows = 1, tokens = samples; places are even
     const float *moments;  // [B][2] of the samples: mean and deviation
-    const float *envelope; // [samples]: 1 / sum of the squared windows there
     float *output;         // [B][sources][2][samples]
     int32_t batch, sources, samples, frame_count, nfft;
 };

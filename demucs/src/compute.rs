@@ -1,16 +1,30 @@
 //! What computes: a device, and on the CPU the kernels.
 
-use candle_core::Device;
+use std::str::FromStr;
 
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+use crate::cuda::Card;
 use crate::error::{Error, Result};
 use crate::kernels::Kernels;
+
+/// What a network is computed on.
+#[derive(Debug, Clone)]
+pub enum Device {
+    /// This machine's processor.
+    Cpu,
+    /// A card of NVIDIA's.
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    Cuda(Card),
+    /// Apple's GPU, by the plain network.
+    Metal(candle_core::Device),
+}
 
 /// A device and the kernels that are used on it.
 #[derive(Debug, Clone)]
 pub struct Compute {
     /// Holds the weights.
     pub device: Device,
-    /// How the CPU computes; other devices have the plain network only.
+    /// How it computes.
     pub kernels: Kernels,
 }
 
@@ -27,9 +41,25 @@ impl Compute {
     /// # Errors
     /// [`Error::Request`] for any other word, and where the device or the kernels cannot be used.
     pub fn named(device: &str, kernels: &str) -> Result<Self> {
-        let compute = Self { device: self::device(device)?, kernels: kernels.parse()? };
+        let compute = Self { device: device.parse()?, kernels: kernels.parse()? };
         compute.check()?;
         Ok(compute)
+    }
+
+    /// What the bits of a result depend on: two that say the same compute the same.
+    #[must_use]
+    pub fn resolved(&self) -> String {
+        match &self.device {
+            // The plain operations choose by the same features.
+            Device::Cpu => format!("cpu {} {}", self.kernels.resolved(), Kernels::Auto.resolved()),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Device::Cuda(card) => {
+                let (major, minor) = card.properties().capability;
+                let kernels = if self.kernels == Kernels::Auto { Kernels::Half } else { self.kernels };
+                format!("cuda {major}.{minor} {kernels}")
+            }
+            Device::Metal(_) => "metal".into(),
+        }
     }
 
     /// Whether these kernels run on this device.
@@ -38,31 +68,59 @@ impl Compute {
     /// [`Error::Request`] where they do not.
     pub(crate) fn check(&self) -> Result<()> {
         match (&self.device, self.kernels) {
-            (_, Kernels::Auto | Kernels::Plain) => Ok(()),
+            (_, Kernels::Auto) | (Device::Metal(_), Kernels::Plain) => Ok(()),
             (Device::Cpu, kernels) if kernels.is_supported() => Ok(()),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            (Device::Cuda(_), kernels) if kernels.is_of_cards() => Ok(()),
+            (_, kernels) if kernels.is_of_cards() => {
+                Err(Error::Request(format!("{kernels} kernels compute on NVIDIA's cards only")))
+            }
             (Device::Cpu, kernels) => Err(Error::Request(format!("this processor has no {kernels}"))),
             (_, kernels) => Err(Error::Request(format!("{kernels} kernels compute on the CPU only"))),
         }
     }
 }
 
-fn device(word: &str) -> Result<Device> {
-    let unknown = || {
-        Error::Request(format!("\"{word}\" names no device: auto, cpu, cuda, cuda:N and metal are possible"))
-    };
-    let (kind, index) = word.split_once(':').unwrap_or((word, "0"));
-    let index = index.parse().map_err(|_| unknown())?;
-    match kind {
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(index).map_err(|error| unusable("CUDA", &error)),
-        "metal" => Device::new_metal(index).map_err(|error| unusable("Metal", &error)),
-        "auto" => Ok(Device::new_cuda(0).or_else(|_| Device::new_metal(0)).unwrap_or(Device::Cpu)),
-        _ => Err(unknown()),
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        let unknown = || {
+            Error::Request(format!(
+                "\"{word}\" names no device: auto, cpu, cuda, cuda:N and metal are possible"
+            ))
+        };
+        let (kind, index) = word.split_once(':').unwrap_or((word, "0"));
+        let index = index.parse().map_err(|_| unknown())?;
+        match kind {
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => cuda(index),
+            "metal" => metal(index),
+            "auto" => Ok(cuda(0).or_else(|_| metal(0)).unwrap_or(Self::Cpu)),
+            _ => Err(unknown()),
+        }
     }
 }
 
-fn unusable(kind: &str, cause: &candle_core::Error) -> Error {
-    Error::Request(format!("no {kind} device can be used: {cause}"))
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<Device> {
+    Card::open(index).map(Device::Cuda)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: usize) -> Result<Device> {
+    Err(Error::Request("this program was built without CUDA".into()))
+}
+
+#[cfg(feature = "metal")]
+fn metal(index: usize) -> Result<Device> {
+    let device = candle_core::Device::new_metal(index);
+    device.map(Device::Metal).map_err(|error| Error::Request(format!("no Metal device can be used: {error}")))
+}
+
+#[cfg(not(feature = "metal"))]
+fn metal(_: usize) -> Result<Device> {
+    Err(Error::Request("this program was built without Metal".into()))
 }
 
 #[cfg(test)]
@@ -83,9 +141,38 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_cannot_be_used_is_refused_in_a_sentence() {
+        let error = Compute::named("cuda:99", "auto").unwrap_err().to_string();
+        let possible = if cfg!(feature = "cuda") {
+            ["no NVIDIA driver is installed here", "there is no card 99: the last one is "]
+        } else {
+            ["this program was built without CUDA"; 2]
+        };
+        assert!(possible.iter().any(|sentence| error.starts_with(sentence)), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "emulation")]
+    fn cards_have_kernels_of_their_own() {
+        let compute = |kernels: &str| Compute {
+            device: Device::Cuda(Card::emulated()),
+            kernels: kernels.parse().unwrap_or_default(),
+        };
+        for (kernels, resolved) in [("auto", "half"), ("half", "half"), ("single", "single")] {
+            let compute = compute(kernels);
+            assert!(compute.check().is_ok());
+            assert_eq!(compute.resolved(), format!("cuda 8.0 {resolved}"));
+        }
+        let refusal = compute("plain").check().unwrap_err().to_string();
+        assert_eq!(refusal, "plain kernels compute on the CPU only");
+    }
+
+    #[test]
     fn kernels_that_the_processor_lacks_are_refused() {
         let foreign = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
         let error = Compute::named("cpu", foreign).unwrap_err().to_string();
         assert_eq!(error, format!("this processor has no {foreign}"));
+        let error = Compute::named("cpu", "half").unwrap_err().to_string();
+        assert_eq!(error, "half kernels compute on NVIDIA's cards only");
     }
 }

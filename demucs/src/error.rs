@@ -1,5 +1,7 @@
 //! What can go wrong between a mixture and its stems.
 
+use std::sync::Arc;
+
 /// Errors of the separation engine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,6 +17,9 @@ pub enum Error {
     /// A tensor operation failed, or a weight is missing or of another shape.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// Computing a batch failed, for all songs that had segments in it.
+    #[error(transparent)]
+    Batch(Arc<Error>),
     /// Reading the mixture failed.
     #[error("cannot read the mixture")]
     Mixture(#[source] BoxError),
@@ -33,6 +38,12 @@ pub enum Error {
         /// Index of the segment, from 0.
         segment: usize,
     },
+    /// A card has less memory left than was asked for: smaller batches may do.
+    #[error("the card has too little memory left for {0}")]
+    OutOfMemory(String),
+    /// A card or its driver failed, or a kernel that it was to run.
+    #[error("the card failed: {0}")]
+    Card(String),
     /// The worker threads could not be started.
     #[error("cannot start {threads} threads: {reason}")]
     Threads {

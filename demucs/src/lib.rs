@@ -24,7 +24,10 @@
 #![warn(missing_docs)]
 
 pub mod bag;
+pub mod batches;
 pub mod compute;
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+pub mod cuda;
 pub mod error;
 pub mod kernels;
 pub mod mixture;
@@ -40,11 +43,14 @@ pub mod shift;
 pub mod span;
 pub mod spectrogram;
 pub mod stem;
+mod tensors;
 pub mod weights;
+pub mod work;
 
 pub use bag::Bag;
-pub use candle_core::{Device, Tensor};
-pub use compute::Compute;
+pub use batches::{Batches, Computed};
+pub use candle_core::{Device as TensorDevice, Tensor};
+pub use compute::{Compute, Device};
 pub use error::{BoxError, Error, Result};
 pub use kernels::Kernels;
 pub use mixture::{Loudness, Mixture, Samples};
@@ -54,3 +60,4 @@ pub use separator::{Request, Separator, Settings};
 pub use shift::Shifts;
 pub use span::{Joint, Span, SpanSums};
 pub use stem::{Rest, Stem, StemSink};
+pub use work::Work;

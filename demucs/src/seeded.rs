@@ -32,6 +32,27 @@ pub fn small_kwargs(sources: &[&str]) -> Map<String, Value> {
     }
 }
 
+/// What is changed in [`small_kwargs`] to get at networks of all shapes.
+#[cfg(test)]
+pub(crate) fn changed() -> Vec<Map<String, Value>> {
+    let changes = [
+        json!({}),
+        json!({"sources": ["a"]}),
+        json!({"sources": ["a", "b", "c", "d", "e", "f"]}),
+        json!({"bottom_channels": 0}),
+        json!({"t_cross_first": true, "t_layers": 2}),
+        json!({"dconv_mode": 1}),
+        json!({"dconv_mode": 2, "dconv_depth": 1}),
+        json!({"channels": 20, "bottom_channels": 24}),
+        json!({"freq_emb": 0.0, "growth": 3}),
+        json!({"depth": 3, "nfft": 1024, "segment": 0.3}),
+        json!({"context": 2}),
+        json!({"kernel_size": 4, "stride": 2, "t_heads": 4}),
+        json!({"channels": 192, "depth": 1, "bottom_channels": 24}),
+    ];
+    changes.iter().map(|change| change.as_object().unwrap().clone()).collect()
+}
+
 /// The checkpoint of the network that `kwargs` describes, its weights drawn from `seed`.
 ///
 /// # Errors

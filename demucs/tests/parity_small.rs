@@ -7,7 +7,7 @@ mod golden_support;
 use demucs::model::HTDemucs;
 use demucs::seeded::{checkpoint, signal};
 use demucs::weights::Checkpoint;
-use demucs::{Bag, Compute, Device, Kernels, Request, Samples, Separator, Settings, Shifts, Stem};
+use demucs::{Bag, Compute, Kernels, Request, Samples, Separator, Settings, Shifts, Stem, TensorDevice};
 use golden_support::{Golden, in_original_order, segment_of_signal};
 
 fn network(golden: &Golden, seed: u64) -> Checkpoint {
@@ -19,7 +19,7 @@ fn network(golden: &Golden, seed: u64) -> Checkpoint {
 fn every_block_equals_the_original_to_95_db() {
     let golden = Golden::read("small");
     let checkpoint = network(&golden, golden.metadata("seed").as_u64().unwrap());
-    let model = HTDemucs::from_checkpoint(checkpoint, &Device::Cpu).unwrap();
+    let model = HTDemucs::from_checkpoint(checkpoint, &TensorDevice::Cpu).unwrap();
     let frames = model.config().segment_frames();
     let mut seen = vec!["freq_emb".to_owned()];
     let mut worst = f64::INFINITY;
@@ -40,7 +40,7 @@ fn every_block_equals_the_original_to_95_db() {
 fn song_equals(golden: &Golden, prefix: &str, bag: &dyn Fn(&Compute) -> Bag, shifts: &Shifts) {
     for kernels in Kernels::supported() {
         println!("{kernels}");
-        let bag = bag(&Compute { device: Device::Cpu, kernels });
+        let bag = bag(&Compute { kernels, ..Compute::cpu() });
         stems_equal(golden, prefix, bag, shifts.clone());
     }
 }

@@ -7,7 +7,7 @@ mod golden_support;
 
 use demucs::model::HTDemucs;
 use demucs::seeded::signal;
-use demucs::{Bag, Compute, Device, Kernels, Request, Samples, Separator, Settings, Stem, Tensor};
+use demucs::{Bag, Compute, Kernels, Request, Samples, Separator, Settings, Stem, Tensor, TensorDevice};
 use golden_support::{Golden, difference, in_original_order, segment_of_signal};
 use models::{LoadedBag, ModelStore, StoreConfig, default_dir};
 
@@ -22,7 +22,7 @@ fn htdemucs() -> LoadedBag {
 #[test]
 fn every_block_equals_the_original_to_80_db() {
     let golden = Golden::read("official");
-    let model = HTDemucs::from_checkpoint(htdemucs().members.remove(0), &Device::Cpu).unwrap();
+    let model = HTDemucs::from_checkpoint(htdemucs().members.remove(0), &TensorDevice::Cpu).unwrap();
     let frames = model.config().segment_frames();
     let mut seen = Vec::new();
     let mut worst = f64::INFINITY;
@@ -48,7 +48,7 @@ fn twenty_seconds_with_a_short_tail_equal_the_original() {
     // The plain network has its test above, block by block.
     for kernels in Kernels::supported().into_iter().filter(|kernels| *kernels != Kernels::Plain) {
         println!("{kernels}");
-        stems_equal_the_original(&Compute { device: Device::Cpu, kernels });
+        stems_equal_the_original(&Compute { kernels, ..Compute::cpu() });
     }
 }
 

@@ -32,7 +32,7 @@ pub struct WorkerArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal.
     #[arg(long, env = "MSAAS_DEVICE", default_value = "auto")]
     pub device: String,
-    /// How the CPU computes: auto (the fastest that it can), plain, amx, avx512, avx2, neon or portable.
+    /// How to compute: auto (the fastest), plain, amx, avx512, avx2, neon or portable on the CPU, half or single on CUDA.
     #[arg(long, env = "MSAAS_KERNELS", default_value = "auto")]
     pub kernels: String,
     /// Threads to compute with; 0 takes one for each core.
@@ -94,7 +94,8 @@ impl WorkerArgs {
     /// [`EngineError`] for a device or a folder that cannot be used. The program has to begin with
     /// [`crate::decoder::if_asked`].
     pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
-        let engine = demucs::Settings { batch: usize::from(self.batch), threads: usize::from(self.threads) };
+        let (batch, threads) = (usize::from(self.batch), usize::from(self.threads));
+        let engine = demucs::Settings { batch, threads, ..demucs::Settings::default() };
         let engines = Engines::new(self.store()?, Compute::named(&self.device, &self.kernels)?, engine);
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),

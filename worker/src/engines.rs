@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::{ModelName, SongHash};
-use demucs::{Bag, Compute, Kernels, Loudness, Request, Separator, Settings, Span, Stem};
+use demucs::{Bag, Compute, Loudness, Request, Separator, Settings, Span, Stem};
 use models::{FetchEvent, ModelStore};
 use separation::{Engine, Song, Stop};
 use sha2::{Digest, Sha256};
@@ -83,14 +83,7 @@ impl Engines {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
-        for part in [
-            env!("CARGO_PKG_VERSION"),
-            std::env::consts::ARCH,
-            &format!("{:?}", self.compute.device.location()),
-            self.compute.kernels.resolved(),
-            // The plain operations choose by the same features.
-            Kernels::Auto.resolved(),
-        ] {
+        for part in [env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, &self.compute.resolved()] {
             digest.update(part);
             digest.update([0]);
         }
@@ -115,7 +108,7 @@ impl Loaded {
         let request = Request::new(Stem::all(self.engine.sources()));
         let loudness = Loudness { mean: 0.0, deviation: 1.0 };
         let first = Span { pass: 0, first: 0, count: 1 };
-        separation::span(&self.engine, song, request, loudness, first, &Stop::default(), &mut |_| ())?;
+        separation::span(&self.engine, song, &request, loudness, first, &Stop::default(), &mut |_| ())?;
         self.measured(1, start.elapsed());
         Ok(())
     }

@@ -44,10 +44,10 @@ use isa::Isa;
 
 use crate::error::Error;
 
-/// How the CPU computes a network.
+/// How a network is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kernels {
-    /// The fastest of the others that the processor has.
+    /// On the CPU the fastest of the others that it has, on a card half precision.
     #[default]
     Auto,
     /// Plain tensor operations, the twin that defines the result.
@@ -62,13 +62,27 @@ pub enum Kernels {
     Neon,
     /// Any processor.
     Portable,
+    /// On a card, activations and weights of 16 bits.
+    Half,
+    /// On a card, activations and weights of 32 bits, as exact as the CPU's.
+    Single,
 }
 
 impl Kernels {
     /// All of them as people write them.
-    pub const WORDS: [&'static str; 7] = ["auto", "plain", "amx", "avx512", "avx2", "neon", "portable"];
-    const ALL: [Self; 7] =
-        [Self::Auto, Self::Plain, Self::Amx, Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+    pub const WORDS: [&'static str; 9] =
+        ["auto", "plain", "amx", "avx512", "avx2", "neon", "portable", "half", "single"];
+    const ALL: [Self; 9] = [
+        Self::Auto,
+        Self::Plain,
+        Self::Amx,
+        Self::Avx512,
+        Self::Avx2,
+        Self::Neon,
+        Self::Portable,
+        Self::Half,
+        Self::Single,
+    ];
 
     /// Those that compute on this processor, the fastest first and the plain ones last.
     #[must_use]
@@ -77,13 +91,18 @@ impl Kernels {
         fused.chain([Self::Plain]).collect()
     }
 
-    /// What the bits of a result depend on: the word for what is used on this processor.
+    /// The word for what is used on this processor.
     #[must_use]
     pub fn resolved(self) -> &'static str {
         match self {
             Self::Auto => Isa::best().name,
             other => Self::WORDS[other as usize],
         }
+    }
+
+    /// Whether they are those of a card.
+    pub(crate) fn is_of_cards(self) -> bool {
+        matches!(self, Self::Half | Self::Single)
     }
 
     /// Whether this processor has what they need.

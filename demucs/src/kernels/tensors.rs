@@ -1,4 +1,4 @@
-//! The tensors of a checkpoint, handed out one by one so that each is freed as soon as it is packed.
+//! The tensors of a checkpoint on their way into packed weights.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,12 @@ use candle_core::{Result, Tensor};
 use super::buffer::Buffer;
 use super::layout::padded;
 use super::packed::Form;
+use crate::tensors;
 
 /// What is left of a checkpoint.
 #[derive(Debug)]
 pub(super) struct Tensors {
-    left: BTreeMap<String, Tensor>,
+    left: tensors::Tensors,
     /// How the transformer's are packed.
     pub(super) form: Form,
 }
@@ -22,7 +23,7 @@ const WIDE: usize = 192;
 
 impl Tensors {
     pub(super) fn new(tensors: BTreeMap<String, Tensor>, form: Form) -> Self {
-        Self { left: tensors, form }
+        Self { left: tensors::Tensors::new(tensors), form }
     }
 
     /// How the convolutions of a layer of so many channels are packed.
@@ -35,17 +36,7 @@ impl Tensors {
     /// # Errors
     /// There is none of this name and shape.
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let missing = || candle_core::Error::CannotFindTensor { path: name.to_owned() };
-        let tensor = self.left.remove(name).ok_or_else(missing)?;
-        if tensor.dims() != shape {
-            return Err(candle_core::Error::UnexpectedShape {
-                msg: format!("shape mismatch for {name}"),
-                expected: shape.into(),
-                got: tensor.shape().clone(),
-            }
-            .bt());
-        }
-        tensor.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()
+        self.left.take(name, shape)
     }
 
     /// Takes a vector out, padded with zeros to whole vectors.

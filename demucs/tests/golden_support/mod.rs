@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use demucs::seeded::{fnv1a, splitmix};
-use demucs::{Device, Tensor};
+use demucs::{Tensor, TensorDevice};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -81,5 +81,5 @@ pub(crate) fn in_original_order(name: &str, output: &Tensor) -> Vec<f32> {
 /// A song of the integer signal as a tensor `[1, 2, frames]`.
 pub(crate) fn segment_of_signal(frames: usize) -> Tensor {
     let [left, right] = demucs::seeded::signal(frames);
-    Tensor::from_vec([left, right].concat(), (1, 2, frames), &Device::Cpu).unwrap()
+    Tensor::from_vec([left, right].concat(), (1, 2, frames), &TensorDevice::Cpu).unwrap()
 }

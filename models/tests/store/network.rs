@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use demucs::weights::{Checkpoint, MemberSpec, ModelSpec, PinnedFile};
-use demucs::{Device, Tensor};
+use demucs::{Tensor, TensorDevice};
 use models::{FetchEvent, Hosts, Limits, ModelStore, StoreConfig};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +15,7 @@ pub(crate) const SOURCES: &[&str] = &["drums", "vocals"];
 /// A network of 50,000 values that half precision does not hold, so 200 kB as a file.
 pub(crate) fn checkpoint(seed: u32) -> Checkpoint {
     let values: Vec<f32> = (0..50_000).map(|i| (i * 7 + seed) as f32 / 1e6).collect();
-    let tensor = Tensor::from_vec(values, 50_000, &Device::Cpu).expect("values that fill the shape");
+    let tensor = Tensor::from_vec(values, 50_000, &TensorDevice::Cpu).expect("values that fill the shape");
     let kwargs = json!({"sources": SOURCES}).as_object().cloned().unwrap_or_default();
     Checkpoint { kwargs, tensors: BTreeMap::from([("encoder.weight".to_owned(), tensor)]) }
 }

@@ -43,7 +43,7 @@ pub(crate) struct SeparateArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal.
     #[arg(short, long, default_value = "auto", env = "MSAAS_DEVICE")]
     pub(crate) device: String,
-    /// How the CPU computes: auto (the fastest that it can), plain, amx, avx512, avx2, neon or portable.
+    /// How to compute: auto (the fastest), plain, amx, avx512, avx2, neon or portable on the CPU, half or single on CUDA.
     #[arg(long, default_value = "auto", env = "MSAAS_KERNELS")]
     pub(crate) kernels: String,
     /// Refuse songs that are longer than this many seconds.

@@ -1,0 +1,98 @@
+//! Whole networks on the emulated card against the plain one.
+
+use candle_core::{Device, Tensor};
+use serde_json::{Map, Value};
+
+use super::{Card, Compiled, Precision};
+use crate::model::HTDemucs;
+use crate::seeded::{changed, checkpoint, signal, small_kwargs};
+use crate::weights::Checkpoint;
+
+const SOURCES: [&str; 4] = ["drums", "bass", "other", "vocals"];
+
+/// A batch of segments, none of which is another one.
+fn segments(batch: usize, n: usize) -> Vec<f32> {
+    let segment = |i: usize| signal(n + 7 * i).map(|channel| channel[7 * i..].to_vec()).concat();
+    (0..batch).flat_map(segment).collect()
+}
+
+fn compiled(checkpoint: &Checkpoint, precision: Precision, batch: usize) -> Compiled {
+    Compiled::from_checkpoint(checkpoint, &Card::emulated(), precision, batch, None).unwrap()
+}
+
+/// SNR in dB of what a card makes of a batch against the plain network.
+fn snr(kwargs: &Map<String, Value>, precision: Precision, batch: usize) -> f64 {
+    let seeded = checkpoint(kwargs.clone(), 7).unwrap();
+    let twin = HTDemucs::from_checkpoint(seeded.clone(), &Device::Cpu).unwrap();
+    let n = twin.config().segment_frames();
+    let mix = segments(batch, n);
+    let theirs = twin.forward(&Tensor::from_vec(mix.clone(), (batch, 2, n), &Device::Cpu).unwrap(), &mut ());
+    let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut ours = vec![0.0; theirs.len()];
+    compiled(&seeded, precision, batch).forward(&mix, &mut ours).unwrap();
+    let (mut power, mut noise) = (0.0, 1e-300);
+    for (a, b) in theirs.iter().zip(&ours) {
+        power += f64::from(*a).powi(2);
+        noise += (f64::from(*a) - f64::from(*b)).powi(2);
+    }
+    10.0 * f64::log10(power / noise)
+}
+
+#[test]
+fn networks_of_all_shapes_equal_the_plain_one() {
+    let small = small_kwargs(&SOURCES);
+    for change in changed() {
+        let mut kwargs = small.clone();
+        kwargs.extend(change.clone());
+        let (single, half) = (snr(&kwargs, Precision::Single, 1), snr(&kwargs, Precision::Half, 1));
+        println!("{change:?}: {single:.1} dB, {half:.1} dB");
+        assert!(single >= 95.0 && half >= 45.0, "{change:?}: {single} dB, {half} dB");
+    }
+}
+
+#[test]
+fn a_segment_comes_out_the_same_to_the_bit_in_every_batch() {
+    for precision in [Precision::Single, Precision::Half] {
+        let seeded = checkpoint(small_kwargs(&SOURCES), 7).unwrap();
+        let network = compiled(&seeded, precision, 4);
+        let n = network.config().segment_frames();
+        let (mix, len) = (segments(7, n), 2 * SOURCES.len() * n);
+        let mut whole = vec![0.0; 7 * len];
+        network.forward(&mix, &mut whole).unwrap();
+        for (i, (mix, whole)) in mix.chunks(2 * n).zip(whole.chunks(len)).enumerate() {
+            let mut alone = vec![0.0; len];
+            network.forward(mix, &mut alone).unwrap();
+            assert!(alone == whole, "{precision:?}, segment {i}");
+        }
+    }
+}
+
+#[test]
+fn batches_in_both_slots_do_not_disturb_each_other() {
+    let network = compiled(&checkpoint(small_kwargs(&SOURCES), 7).unwrap(), Precision::Half, 2);
+    let n = network.config().segment_frames();
+    let (mix, len) = (segments(3, n), 2 * SOURCES.len() * n);
+    let mut expected = vec![0.0; 3 * len];
+    network.forward(&mix, &mut expected).unwrap();
+    let (first, second) = mix.split_at(2 * 2 * n);
+    let mut out = vec![0.0; 3 * len];
+    let (out_first, out_second) = out.split_at_mut(2 * len);
+    network.begin(1, first).unwrap();
+    network.begin(0, second).unwrap();
+    network.finish(0, out_second).unwrap();
+    network.finish(1, out_first).unwrap();
+    assert!(out == expected);
+}
+
+#[test]
+fn a_batch_is_as_large_as_the_memory_that_may_be_taken() {
+    let seeded = || checkpoint(small_kwargs(&SOURCES), 7).unwrap();
+    let most = |budget: usize| {
+        Compiled::from_checkpoint(&seeded(), &Card::emulated(), Precision::Half, 16, Some(budget))
+            .map(|network| network.most())
+    };
+    assert_eq!(most(1 << 30).unwrap(), 16);
+    let fewest = (16..).map(|power| most(1 << power)).find_map(Result::ok).unwrap();
+    assert!((1..16).contains(&fewest), "{fewest}");
+    assert!(most(1 << 16).unwrap_err().to_string().contains("too little memory"));
+}
