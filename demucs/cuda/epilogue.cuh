@@ -2,6 +2,7 @@
 // columns of a token side by side, and neighbours write to neighbouring memory.
 #pragma once
 #include "tile.cuh"
+#include "totals.cuh"
 
 #include <type_traits>
 
@@ -106,30 +107,14 @@ struct Column {
     }
 };
 
-// The sums of values and of squares of all that a thread has seen.
-struct Totals {
-    float values = 0, squares = 0;
+// What a thread has seen, few enough values for floats.
+struct Seen {
+    float sum = 0, squares = 0;
 
     template <int N> DEVICE void add(const float (&v)[N]) {
         UNROLL for (int i = 0; i < N; i++) {
-            values += v[i];
+            sum += v[i];
             squares += v[i] * v[i];
-        }
-    }
-
-    // Those of the block to `partials`, always added up in the same order.
-    DEVICE void store(double *partials, double *shared) const {
-        unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-        double sums[2] = {values, squares};
-        UNROLL for (int i = 0; i < 2; i++) {
-            for (int mask = 16; mask > 0; mask /= 2) sums[i] += shuffle_xor(sums[i], mask);
-            if (lane == 0) shared[2 * warp + i] = sums[i];
-        }
-        sync();
-        if (threadIdx.x < 2) {
-            double sum = 0;
-            for (int i = 0; i < THREADS / 32; i++) sum += shared[2 * i + threadIdx.x];
-            partials[threadIdx.x] = sum;
         }
     }
 };
@@ -153,7 +138,8 @@ template <class T, int WHAT> struct Unit {
     }
 
     // Values of `column` and those behind it, of a token of that row.
-    DEVICE void finish(const Product &args, int group, int row, int column, Output *output, float (&v)[8], Totals &totals) {
+    DEVICE void
+    finish(const Product &args, int group, int row, int column, Output *output, float (&v)[8], Seen &seen) {
         float bias[8];
         read(args.bias + column, bias);
         UNROLL for (int i = 0; i < 8; i++) v[i] += bias[i];
@@ -174,14 +160,14 @@ template <class T, int WHAT> struct Unit {
                 gated[i] = v[2 * i] * sigmoid(v[2 * i + 1]);
                 gated[i] = WHAT & NORM ? gated[i] * with[i] : gated[i] + with[i];
             }
-            put(output, gated, totals);
+            put(output, gated, seen);
         } else {
-            put(output, v, totals);
+            put(output, v, seen);
         }
     }
 
   private:
-    DEVICE void put(Output *output, float (&v)[WIDTH], Totals &totals) {
+    DEVICE void put(Output *output, float (&v)[WIDTH], Seen &seen) {
         if (WHAT & STORE) {
             if (!output) return;
             if (WHAT & ADD) {
@@ -193,19 +179,21 @@ template <class T, int WHAT> struct Unit {
             there.store(output);
             if (WHAT & SUM) there.to(v);
         }
-        if (WHAT & SUM) totals.add(v);
+        if (WHAT & SUM) seen.add(v);
     }
 };
 
 // What the epilogue has in shared memory, where the slices were.
 template <int BN> struct Staging {
-    static constexpr int WIDTH = Warps<BN>::COLUMNS, STRIDE = WIDTH + 8; // of 8 rows, the same columns in different banks
+    static constexpr int WIDTH = Warps<BN>::COLUMNS;
+    static constexpr int STRIDE = WIDTH + 8; // the same columns of 4 rows are in different banks
     float values[THREADS / 32][16 * STRIDE];
     double sums[THREADS / 32][2];
     alignas(16) unsigned char places[TILE * sizeof(Place)], columns[BN / 8 * sizeof(Column)];
 };
 
-template <class T, int BN, int WHAT> DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &sums) {
+template <class T, int BN, int WHAT>
+DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &sums) {
     using Stage = Staging<BN>;
     static_assert(sizeof(Stage) <= STAGES * Loader<T, BN>::BYTES, "the epilogue needs no more than the slices");
     auto &stage = *reinterpret_cast<Stage *>(shared_memory());
@@ -217,12 +205,13 @@ template <class T, int BN, int WHAT> DEVICE void finish(const Product &args, con
     if (thread < BN / 8) columns[thread] = Column(args, (first_column + thread * 8) * Unit<T, WHAT>::WIDTH / 8);
     sync();
 
-    Totals totals;
+    Seen seen;
+    int first_token = warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS;
     float *values = stage.values[warp];
     UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
         constexpr int UNITS = Stage::WIDTH / 8; // of a token
         Unit<T, WHAT> units[UNITS / 2];
-        auto token = [&](int j) { return warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS + i * 16 + (j * 32 + lane) / UNITS; };
+        auto token = [&](int j) { return first_token + i * 16 + (j * 32 + lane) / UNITS; };
         auto part = [&](int j) { return warp % Warps<BN>::ACROSS * UNITS + (j * 32 + lane) % UNITS; };
         auto inside = [&](int j) { return token(j) < tokens.count && first_column + part(j) * 8 < args.columns; };
         auto output = [&](int j) { return Unit<T, WHAT>::output(args, places[token(j)], columns[part(j)]); };
@@ -240,13 +229,15 @@ template <class T, int BN, int WHAT> DEVICE void finish(const Product &args, con
             float v[8];
             read(values + (j * 32 + lane) / UNITS * Stage::STRIDE + (j * 32 + lane) % UNITS * 8, v);
             auto *to = WHAT & STORE ? output(j) : nullptr;
-            units[j].finish(args, tokens.group, places[token(j)].row, first_column + part(j) * 8, to, v, totals);
+            units[j].finish(args, tokens.group, places[token(j)].row, first_column + part(j) * 8, to, v, seen);
         }
         sync_warp();
     }
     if (WHAT & SUM) {
         int64_t part = static_cast<int64_t>(blockIdx.x) * gridDim.y + blockIdx.y;
-        totals.store(args.partials + 2 * part, stage.sums[0]);
+        Totals totals{seen.sum, seen.squares};
+        totals.gather<THREADS>(stage.sums[0]);
+        if (thread == 0) totals.store(args.partials + 2 * part);
     }
 }
 

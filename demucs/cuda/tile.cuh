@@ -110,7 +110,9 @@ template <class T> struct Operand;
 template <> struct Operand<half> {
     static constexpr int PARTS = 1;
     static DEVICE void split(uint32_t bits, uint32_t &part, uint32_t &) { part = bits; }
-    static DEVICE void multiply(float (&d)[4], const uint32_t (&a)[1][4], const uint32_t (&b)[1][2]) { mma_f16(d, a[0], b[0]); }
+    static DEVICE void multiply(float (&d)[4], const uint32_t (&a)[1][4], const uint32_t (&b)[1][2]) {
+        mma_f16(d, a[0], b[0]);
+    }
 };
 
 template <> struct Operand<float> {
@@ -161,7 +163,8 @@ template <class T, int BN> class Multiplier {
             UNROLL for (int which = 0; which < 2; which++) {
                 uint32_t b[PARTS][2];
                 UNROLL for (int j = 0; j < 2; j++) Operand<T>::split(r[2 * which + j], b[0][j], b[PARTS - 1][j]);
-                UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) Operand<T>::multiply(sums.at[i][2 * pair + which], a[i], b);
+                UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++)
+                    Operand<T>::multiply(sums.at[i][2 * pair + which], a[i], b);
             }
         }
     }
@@ -182,7 +185,8 @@ template <class T, int BN> DEVICE void sum_up(const Product &args, const Tokens 
     for (int i = 0; i < slices; i++) {
         copy_wait<STAGES - 2>();
         sync(); // the slice is there for all, and all are done with the one before
-        UNROLL_BY(3 - Operand<T>::PARTS) for (int which_half = 0; which_half < 2; which_half++) { // parts take registers
+        // Where operands have two parts, those of one half are all that there are registers for.
+        UNROLL_BY(3 - Operand<T>::PARTS) for (int which_half = 0; which_half < 2; which_half++) {
             multiplier.add(slice(i), which_half, sums);
             if (which_half == 0) loader.next(slice(i + STAGES - 1), slices - i - (STAGES - 1));
         }

@@ -5,6 +5,7 @@
 #include "../device.cuh"
 
 #include <setjmp.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -22,7 +23,7 @@ unsigned char *shared;
 namespace {
 
 constexpr unsigned SHARED_BYTES = 227 * 1024, MARGIN_BYTES = 4096;
-constexpr size_t STACK_BYTES = 64 * 1024;
+constexpr size_t STACK_BYTES = 128 * 1024, PAGE_BYTES = 64 * 1024; // no page is larger
 
 struct Kernel {
     unsigned threads, args_size;
@@ -88,8 +89,12 @@ __attribute__((noinline)) void resume(Fiber *fiber) {
 }
 
 void give_stack(Fiber &fiber) {
+    void *stack = mmap(nullptr, PAGE_BYTES + STACK_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED) abort();
+    stack = static_cast<unsigned char *>(stack) + PAGE_BYTES; // what is before it is never to be touched
+    if (mprotect(stack, STACK_BYTES, PROT_READ | PROT_WRITE)) abort();
     getcontext(&fiber.entry);
-    fiber.entry.uc_stack.ss_sp = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    fiber.entry.uc_stack.ss_sp = stack;
     fiber.entry.uc_stack.ss_size = STACK_BYTES;
     makecontext(&fiber.entry, run, 0);
 }

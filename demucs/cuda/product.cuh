@@ -1,5 +1,7 @@
 // The product of tokens with weights: product_<f16|f32>_<columns of a tile>_<epilogue>.
-// Blocks: groups * tiles of TILE tokens of a group, by tiles of columns. Shared memory: 256 * (TILE + columns of a tile).
+// Blocks: groups * tiles of TILE tokens of a group, by tiles of columns. Shared memory: 256 * (TILE + columns of a
+// tile) bytes.
+#pragma once
 #include "epilogue.cuh"
 
 namespace product {
@@ -37,16 +39,3 @@ template <class T, int BN, int WHAT> DEVICE void compute(const Product &args) {
     PRODUCT(type, T, BN, sums, SUM)                                          \
     PRODUCT(type, T, BN, glu, GLU | STORE)                                   \
     PRODUCT(type, T, BN, norm_glu, NORM | GLU | ADD | STORE)
-
-#define ALL_PRODUCTS(type, T) \
-    PRODUCTS(type, T, 16)     \
-    PRODUCTS(type, T, 32)     \
-    PRODUCTS(type, T, 48)     \
-    PRODUCTS(type, T, 64)     \
-    PRODUCTS(type, T, 96)     \
-    PRODUCTS(type, T, 128)
-
-ALL_PRODUCTS(f16, half)
-ALL_PRODUCTS(f32, float)
-PRODUCTS(f16, half, 192)
-PRODUCTS(f16, half, 256)
