@@ -63,8 +63,7 @@ impl Bench {
             deviation: 1,
             epsilon: 0.0,
         };
-        let launch =
-            |_| Launch { kernel: "moments".into(), grid: [1; 3], shared: 128, args: Box::new(args) };
+        let launch = |_| Launch { kernel: "moments".into(), grid: [1; 3], shared: 128, args: Box::new(args) };
         Self::new(card, (0..count).map(launch).collect(), memory)
     }
 

@@ -1,10 +1,10 @@
 //! The leaves by themselves, for `benches/kernels.rs`.
 
-use super::operations::{self, Block, Part};
 use super::Kernels;
 use super::attention::{self, Attention, KEYS};
 use super::buffer::Buffer;
 use super::isa::Isa;
+use super::operations::{self, Block, Part};
 use super::packed::Packed;
 use super::product::{Finish, Out, Product, Runs};
 use crate::model::Config;
@@ -18,9 +18,8 @@ pub fn kernels() -> Vec<&'static str> {
 /// Multiplications and additions of a segment's products.
 #[must_use]
 pub fn operations(config: &Config) -> u64 {
-    let layers = (0..config.depth).flat_map(|i| {
-        [Block::Encoder(i), Block::TimeEncoder(i), Block::Decoder(i), Block::TimeDecoder(i)]
-    });
+    let layers = (0..config.depth)
+        .flat_map(|i| [Block::Encoder(i), Block::TimeEncoder(i), Block::Decoder(i), Block::TimeDecoder(i)]);
     let transformer = (0..config.t_layers)
         .flat_map(|i| [Block::Transformer(Part::Project(i)), Block::Transformer(Part::Attend(i))]);
     let blocks = layers.chain(transformer).chain([Block::Enter, Block::Leave]);
