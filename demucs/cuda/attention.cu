@@ -33,30 +33,27 @@ template <int STRIPS> struct Softmax {
         }
     }
 
-    // Scores to weights, and the sums of earlier tiles to what they are beside these.
-    template <int N, int M> DEVICE void soften(float (&scores)[STRIPS][N][4], float (&sums)[STRIPS][M][4], float scale) {
+    // Scores to weights, and what the sums of earlier tiles are to be multiplied by beside these.
+    template <int N> DEVICE void soften(float (&scores)[STRIPS][N][4], float (&gains)[STRIPS][2], float scale) {
         UNROLL for (int i = 0; i < 2 * STRIPS; i++) {
             const int strip = i / 2, row = i % 2;
             float most = max(scores[strip][0][row * 2], scores[strip][0][row * 2 + 1]);
-            UNROLL for (int n = 1; n < N; n++) most = max(most, max(scores[strip][n][row * 2], scores[strip][n][row * 2 + 1]));
+            UNROLL for (int n = 1; n < N; n++)
+                most = max(most, max(scores[strip][n][row * 2], scores[strip][n][row * 2 + 1]));
             most = max(most, shuffle_xor(most, 1));
             most = max(most, shuffle_xor(most, 2));
             most = max(highest[strip][row], most * scale);
-            const float gain = fast_exp2(highest[strip][row] - most);
+            gains[strip][row] = power_of_two(highest[strip][row] - most);
             highest[strip][row] = most;
 
             float sum = 0;
             UNROLL for (int n = 0; n < N; n++) {
                 UNROLL for (int c = row * 2; c < row * 2 + 2; c++) {
-                    scores[strip][n][c] = fast_exp2(scores[strip][n][c] * scale - most);
+                    scores[strip][n][c] = power_of_two(scores[strip][n][c] * scale - most);
                     sum += scores[strip][n][c];
                 }
             }
-            total[strip][row] = total[strip][row] * gain + sum;
-            UNROLL for (int n = 0; n < M; n++) {
-                sums[strip][n][row * 2] *= gain;
-                sums[strip][n][row * 2 + 1] *= gain;
-            }
+            total[strip][row] = total[strip][row] * gains[strip][row] + sum;
         }
     }
 
@@ -105,13 +102,14 @@ template <int HEAD, class Tile> DEVICE void attend(const Attention &args) {
         float scores[STRIPS][KEYS / 8][4] = {};
         tile.score(scores, tile_keys);
         if (first + KEYS > args.key_tokens) {
-            UNROLL for (int i = 0; i < STRIPS * KEYS / 2; i++) {
-                const int n = i / 4 % (KEYS / 8), key = first + n * 8 + lane % 4 * 2 + i % 2;
-                if (key >= args.key_tokens) scores[i / (KEYS / 2)][n][i % 4] = -INFINITY;
-            }
+            UNROLL for (int strip = 0; strip < STRIPS; strip++)
+                UNROLL for (int n = 0; n < KEYS / 8; n++)
+                    UNROLL for (int i = 0; i < 4; i++)
+                        if (first + n * 8 + lane % 4 * 2 + i % 2 >= args.key_tokens) scores[strip][n][i] = -INFINITY;
         }
-        softmax.soften(scores, sums, args.scale * LOG2_E);
-        Tile::weigh(sums, scores, tile_keys + KEYS * Tile::KEY_ROW);
+        float gains[STRIPS][2];
+        softmax.soften(scores, gains, args.scale * LOG2_E);
+        Tile::weigh(sums, gains, scores, tile_keys + KEYS * Tile::KEY_ROW);
     }
 
     T *output = static_cast<T *>(args.output) + segment * args.output_batch + head + lane % 4 * 2;

@@ -38,8 +38,11 @@ template <int HEAD> struct Halves {
     }
 
     // What comes out of one product is laid out as what goes into the other one.
-    static DEVICE void weigh(float (&sums)[STRIPS][HEAD / 8][4], const float (&weights)[STRIPS][KEYS / 8][4],
-                             const half *values) {
+    static DEVICE void weigh(float (&sums)[STRIPS][HEAD / 8][4], const float (&gains)[STRIPS][2],
+                             const float (&weights)[STRIPS][KEYS / 8][4], const half *values) {
+        UNROLL for (int strip = 0; strip < STRIPS; strip++)
+            UNROLL for (int n = 0; n < HEAD / 8; n++)
+                UNROLL for (int i = 0; i < 4; i++) sums[strip][n][i] *= gains[strip][i / 2];
         const int lane = threadIdx.x % 32;
         const half *row = values + lane % 16 * VALUE_ROW + lane / 16 * 8;
         UNROLL for (int k = 0; k < KEYS / 16; k++) {

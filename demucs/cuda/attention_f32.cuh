@@ -57,8 +57,10 @@ template <int HEAD> struct Floats {
         }
     }
 
-    static DEVICE void weigh(float (&sums)[STRIPS][HEAD / 8][4], const float (&weights)[STRIPS][KEYS / 8][4],
-                             const float *values) {
+    // A card cuts off what it adds to a sum: so each tile has sums of its own, and those of all tiles are rounded.
+    static DEVICE void weigh(float (&sums)[STRIPS][HEAD / 8][4], const float (&gains)[STRIPS][2],
+                             const float (&weights)[STRIPS][KEYS / 8][4], const float *values) {
+        float added[HEAD / 8][4] = {};
         const int lane = threadIdx.x % 32;
         const float *row = values + lane % 4 * 2 * VALUE_ROW + lane / 4;
         UNROLL for (int k = 0; k < KEYS / 8; k++) {
@@ -68,9 +70,11 @@ template <int HEAD> struct Floats {
             const uint32_t a_small[4] = {a0.small, a1.small, a2.small, a3.small};
             UNROLL for (int n = 0; n < HEAD / 8; n++) {
                 const float *value = row + k * 8 * VALUE_ROW + n * 8;
-                mma_split(sums[0][n], a_big, a_small, Split(value[0]), Split(value[VALUE_ROW]));
+                mma_split(added[n], a_big, a_small, Split(value[0]), Split(value[VALUE_ROW]));
             }
         }
+        UNROLL for (int n = 0; n < HEAD / 8; n++)
+            UNROLL for (int i = 0; i < 4; i++) sums[0][n][i] = sums[0][n][i] * gains[0][i / 2] + added[n][i];
     }
 };
 

@@ -62,48 +62,64 @@ DEVICE float to_tf32(float value) { return __uint_as_float((__float_as_uint(valu
 
 DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
 
-// To 22 bits; below the least normal number it is zero.
-DEVICE float fast_exp2(float value) {
+// These two to about one unit in the last place; what is smaller than all normal numbers is 0.
+DEVICE float power_of_two(float exponent) {
     float result;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(exponent));
     return result;
 }
-
-// To within one unit in the last place.
 DEVICE float reciprocal(float value) {
     float result;
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
     return result;
 }
 
-DEVICE unsigned shared_address(const void *shared) { return static_cast<unsigned>(__cvta_generic_to_shared(shared)); }
+// A place in shared memory in 32 bits, for loops that have no registers to waste.
+struct Shared {
+    uint32_t address;
+    DEVICE Shared operator+(int bytes) const { return {address + bytes}; }
+};
 
-DEVICE void copy_async16(void *shared, const void *global) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)), "l"(global) : "memory");
+DEVICE Shared shared_address(const void *shared) { return {static_cast<uint32_t>(__cvta_generic_to_shared(shared))}; }
+
+// `value`, which the compiler is to keep in a register.
+DEVICE int kept(int value) {
+    asm volatile("" : "+r"(value));
+    return value;
 }
+DEVICE Shared kept(Shared value) { return {static_cast<uint32_t>(kept(static_cast<int>(value.address)))}; }
+
+DEVICE void copy_async16(Shared shared, const void *global) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared.address), "l"(global) : "memory");
+}
+DEVICE void copy_async16(void *shared, const void *global) { copy_async16(shared_address(shared), global); }
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int N> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 
-DEVICE void ldmatrix_x4(uint32_t (&r)[4], const void *row) {
+DEVICE void ldmatrix_x4(uint32_t (&r)[4], Shared row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(row))
+                 : "r"(row.address)
                  : "memory");
 }
 
-DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], const void *row) {
+DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], Shared row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(row))
+                 : "r"(row.address)
                  : "memory");
 }
 
-DEVICE void ldmatrix_x2(uint32_t (&r)[2], const void *row) {
+DEVICE void ldmatrix_x2(uint32_t (&r)[2], Shared row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
                  : "=r"(r[0]), "=r"(r[1])
-                 : "r"(shared_address(row))
+                 : "r"(row.address)
                  : "memory");
 }
+
+DEVICE void ldmatrix_x4(uint32_t (&r)[4], const void *row) { ldmatrix_x4(r, shared_address(row)); }
+DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], const void *row) { ldmatrix_x4_trans(r, shared_address(row)); }
+DEVICE void ldmatrix_x2(uint32_t (&r)[2], const void *row) { ldmatrix_x2(r, shared_address(row)); }
 
 // m16n8k16, row.col: d += a * b.
 DEVICE void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

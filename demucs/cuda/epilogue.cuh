@@ -18,8 +18,18 @@ enum : int {
     SUM = 64, // of values and of squares, as they are stored
 };
 
-DEVICE float gelu(float v) { return 0.5f * v * (1 + erff(v * 0.70710678f)); }
-DEVICE float sigmoid(float v) { return reciprocal(1 + exp2f(v * -1.44269504f)); }
+// v / 2 * (1 + erf(v / sqrt 2)). Source: Abramowitz and Stegun, 7.1.26 (error of erf below 1.5e-7).
+DEVICE float gelu(float v) {
+    float size = fabsf(v), t = reciprocal(1 + 0.231641888f * size);
+    float p = 0.53070271f;
+    p = p * t - 0.72657601f;
+    p = p * t + 0.71070687f;
+    p = p * t - 0.14224837f;
+    p = p * t + 0.12741480f;
+    return fmaxf(v, 0) - size * (p * t * power_of_two(v * v * -0.72134752f));
+}
+
+DEVICE float sigmoid(float v) { return reciprocal(1 + power_of_two(v * -1.44269504f)); }
 
 // N elements side by side in memory, read and written 8 or 16 bytes at a time.
 template <class T, int N> struct Elements {
@@ -68,7 +78,7 @@ template <int N> DEVICE void read(const float *from, float (&v)[N]) {
     elements.to(v);
 }
 
-// Where the columns of a token go: those of step s to `position` + s, if there is such a place.
+// Where what comes of a token goes: those columns that are step s of a transposed convolution to `position` + s.
 struct Place {
     int64_t at;
     int32_t position, row;
@@ -76,18 +86,23 @@ struct Place {
     DEVICE Place(const Product &args, int index) {
         Token token(args.from, index);
         row = token.row;
-        position = args.steps * (args.along_rows ? token.row : token.token) - args.before;
-        if (args.steps > 1) (args.along_rows ? token.row : token.token) = position;
+        position = 0;
+        if (args.steps > 1 && args.along_rows)
+            position = token.row = args.steps * token.row - args.before;
+        else if (args.steps > 1)
+            position = token.token = args.steps * token.token - args.before;
         at = token.in(args.to);
     }
+};
 
-    // Whether column `column` is stored, and where.
-    DEVICE bool of(const Product &args, int column, int64_t &to) const {
-        to = at + column;
-        if (args.steps <= 1) return true;
-        int step = column / args.step_columns;
-        to += step * ((args.along_rows ? args.to.row : args.to.token) - args.step_columns);
-        return position + step >= 0 && position + step < args.limit;
+// Where columns go, counted from there.
+struct Column {
+    int64_t at;
+    int32_t step;
+
+    DEVICE Column(const Product &args, int column) {
+        step = args.steps > 1 ? column / args.step_columns : 0;
+        at = column + step * ((args.along_rows ? args.to.row : args.to.token) - args.step_columns);
     }
 };
 
@@ -127,18 +142,18 @@ template <class T, int WHAT> struct Unit {
     Elements<Output, WIDTH> there;
 
     // Where the result goes, or null.
-    static DEVICE Output *output(const Product &args, const Place &place, int column) {
-        int64_t at;
-        return place.of(args, column * WIDTH / 8, at) ? static_cast<Output *>(args.output) + at : nullptr;
+    static DEVICE Output *output(const Product &args, const Place &place, const Column &to) {
+        int position = place.position + to.step, limit = args.steps > 1 ? args.limit : 1;
+        return position >= 0 && position < limit ? static_cast<Output *>(args.output) + place.at + to.at : nullptr;
     }
 
     // Asks for what it is added to.
-    DEVICE void ask(const Product &args, const Place &place, int column) {
-        const Output *from = output(args, place, column);
+    DEVICE void ask(const Output *from) {
         if (from) there.load(from);
     }
 
-    DEVICE void finish(const Product &args, int group, const Place &place, int column, float (&v)[8], Totals &totals) {
+    // Values of `column` and those behind it, of a token of that row.
+    DEVICE void finish(const Product &args, int group, int row, int column, Output *output, float (&v)[8], Totals &totals) {
         float bias[8];
         read(args.bias + column, bias);
         UNROLL for (int i = 0; i < 8; i++) v[i] += bias[i];
@@ -154,14 +169,14 @@ template <class T, int WHAT> struct Unit {
             if (WHAT & NORM)
                 read(args.scale + column / 2, with);
             else if (args.embedding)
-                read(args.embedding + (static_cast<int64_t>(place.row) * args.columns + column) / 2, with);
+                read(args.embedding + (static_cast<int64_t>(row) * args.columns + column) / 2, with);
             UNROLL for (int i = 0; i < 4; i++) {
                 gated[i] = v[2 * i] * sigmoid(v[2 * i + 1]);
                 gated[i] = WHAT & NORM ? gated[i] * with[i] : gated[i] + with[i];
             }
-            put(output(args, place, column), gated, totals);
+            put(output, gated, totals);
         } else {
-            put(output(args, place, column), v, totals);
+            put(output, v, totals);
         }
     }
 
@@ -187,7 +202,7 @@ template <int BN> struct Staging {
     static constexpr int WIDTH = Warps<BN>::COLUMNS, STRIDE = WIDTH + 8; // of 8 rows, the same columns in different banks
     float values[THREADS / 32][16 * STRIDE];
     double sums[THREADS / 32][2];
-    alignas(16) unsigned char places[TILE * sizeof(Place)];
+    alignas(16) unsigned char places[TILE * sizeof(Place)], columns[BN / 8 * sizeof(Column)];
 };
 
 template <class T, int BN, int WHAT> DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &sums) {
@@ -195,23 +210,25 @@ template <class T, int BN, int WHAT> DEVICE void finish(const Product &args, con
     static_assert(sizeof(Stage) <= STAGES * Loader<T, BN>::BYTES, "the epilogue needs no more than the slices");
     auto &stage = *reinterpret_cast<Stage *>(shared_memory());
     auto *places = reinterpret_cast<Place *>(stage.places);
+    auto *columns = reinterpret_cast<Column *>(stage.columns);
     int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
+    int first_column = static_cast<int>(blockIdx.y) * BN;
     if (thread < tokens.count) places[thread] = Place(args, tokens.first + thread);
+    if (thread < BN / 8) columns[thread] = Column(args, (first_column + thread * 8) * Unit<T, WHAT>::WIDTH / 8);
     sync();
 
     Totals totals;
     float *values = stage.values[warp];
-    int first_token = warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS;
-    int first_column = static_cast<int>(blockIdx.y) * BN + warp % Warps<BN>::ACROSS * Stage::WIDTH;
     UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
         constexpr int UNITS = Stage::WIDTH / 8; // of a token
         Unit<T, WHAT> units[UNITS / 2];
-        auto token = [&](int j) { return first_token + i * 16 + (j * 32 + lane) / UNITS; };
-        auto column = [&](int j) { return first_column + (j * 32 + lane) % UNITS * 8; };
-        auto inside = [&](int j) { return token(j) < tokens.count && column(j) < args.columns; };
+        auto token = [&](int j) { return warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS + i * 16 + (j * 32 + lane) / UNITS; };
+        auto part = [&](int j) { return warp % Warps<BN>::ACROSS * UNITS + (j * 32 + lane) % UNITS; };
+        auto inside = [&](int j) { return token(j) < tokens.count && first_column + part(j) * 8 < args.columns; };
+        auto output = [&](int j) { return Unit<T, WHAT>::output(args, places[token(j)], columns[part(j)]); };
         if (WHAT & ADD) // all at once, before any of it is needed
             UNROLL for (int j = 0; j < UNITS / 2; j++)
-                if (inside(j)) units[j].ask(args, places[token(j)], column(j));
+                if (inside(j)) units[j].ask(output(j));
         UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++) {
             auto *to = reinterpret_cast<float2 *>(values + lane / 4 * Stage::STRIDE + j * 8 + lane % 4 * 2);
             to[0] = make_float2(sums.at[i][j][0], sums.at[i][j][1]);
@@ -222,7 +239,8 @@ template <class T, int BN, int WHAT> DEVICE void finish(const Product &args, con
             if (!inside(j)) continue;
             float v[8];
             read(values + (j * 32 + lane) / UNITS * Stage::STRIDE + (j * 32 + lane) % UNITS * 8, v);
-            units[j].finish(args, tokens.group, places[token(j)], column(j), v, totals);
+            auto *to = WHAT & STORE ? output(j) : nullptr;
+            units[j].finish(args, tokens.group, places[token(j)].row, first_column + part(j) * 8, to, v, totals);
         }
         sync_warp();
     }

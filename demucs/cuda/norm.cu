@@ -147,7 +147,7 @@ KERNEL(sums, Sums, norms::THREADS) {
     const int64_t first = blockIdx.x * length, end = min(first + length, args.count);
     const float *values = args.values + blockIdx.y * args.count;
     Totals totals;
-    for (int64_t i = first + threadIdx.x; i < end; i += norms::THREADS) totals.add(values[i]);
+    UNROLL_BY(4) for (int64_t i = first + threadIdx.x; i < end; i += norms::THREADS) totals.add(values[i]);
     totals.gather<norms::THREADS>(reinterpret_cast<double *>(shared_memory()));
     if (threadIdx.x == 0) totals.store(args.partials + (static_cast<int64_t>(blockIdx.y) * args.parts + blockIdx.x) * 2);
 }
@@ -156,7 +156,7 @@ KERNEL(sums, Sums, norms::THREADS) {
 KERNEL(moments, Moments, norms::THREADS) {
     const double *partials = args.partials + static_cast<int64_t>(blockIdx.x) * args.parts * 2;
     Totals totals;
-    for (int i = threadIdx.x; i < args.parts; i += norms::THREADS) {
+    UNROLL_BY(4) for (int i = threadIdx.x; i < args.parts; i += norms::THREADS) {
         totals.sum += partials[i * 2];
         totals.squares += partials[i * 2 + 1];
     }
@@ -166,5 +166,6 @@ KERNEL(moments, Moments, norms::THREADS) {
     const double spread = max(totals.squares - count * mean * mean, 0.0);
     float *moments = args.moments + blockIdx.x * 2;
     moments[0] = static_cast<float>(mean);
-    moments[1] = static_cast<float>(args.deviation ? sqrt(spread / max(count - 1, 1.0)) : 1 / sqrt(spread / count + args.epsilon));
+    const double deviation = sqrt(spread / max(count - 1, 1.0)), gain = 1 / sqrt(spread / count + args.epsilon);
+    moments[1] = static_cast<float>(args.deviation ? deviation : gain);
 }

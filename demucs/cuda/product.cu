@@ -6,8 +6,8 @@ namespace product {
 
 // Blocks that a multiprocessor is to have room for at once: as many as leave all in registers.
 template <class T> constexpr int blocks(int columns) {
-    int most = columns <= 48 ? 4 : columns <= 64 ? 3 : 2;
-    return sizeof(T) == 4 && columns > 32 ? most - 1 : most;
+    int most = columns <= 48 ? 4 : columns <= 64 ? 3 : columns <= 128 ? 2 : 1;
+    return sizeof(T) == 4 && most > 2 && columns > 16 ? most - 1 : most;
 }
 
 template <class T, int BN, int WHAT> DEVICE void compute(const Product &args) {
@@ -48,3 +48,5 @@ template <class T, int BN, int WHAT> DEVICE void compute(const Product &args) {
 
 ALL_PRODUCTS(f16, half)
 ALL_PRODUCTS(f32, float)
+PRODUCTS(f16, half, 192)
+PRODUCTS(f16, half, 256)

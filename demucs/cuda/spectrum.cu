@@ -52,7 +52,7 @@ KERNEL(analyze, Analyze, fourier::THREADS, fourier::BLOCKS) {
     const int n = args.nfft, bits = fourier::logarithm(n), samples = args.samples, frame = blockIdx.x, segment = blockIdx.y;
     float2 *values = reinterpret_cast<float2 *>(shared_memory());
     const float *left = args.mix + static_cast<int64_t>(segment) * 2 * samples, *right = left + samples;
-    for (int i = threadIdx.x; i < n; i += THREADS) {
+    UNROLL_BY(4) for (int i = threadIdx.x; i < n; i += THREADS) {
         const int sample = reflect(origin(frame, n / 4) + i, samples);
         const float window = args.window[i];
         values[place(fourier::reversed(i, bits))] = make_float2(left[sample] * window, right[sample] * window);
@@ -92,7 +92,7 @@ KERNEL(synthesize, Synthesize, fourier::THREADS, fourier::BLOCKS) {
     const Layout &from = args.from;
     const float *token = args.grid + from.start + segment * from.batch + frame * from.token + source * 4;
     float2 *values = reinterpret_cast<float2 *>(shared_memory());
-    for (int bin = threadIdx.x; bin < n / 2; bin += THREADS) {
+    UNROLL_BY(4) for (int bin = threadIdx.x; bin < n / 2; bin += THREADS) {
         float value[4];
         load4(value, token + bin * from.row);
         UNROLL for (int c = 0; c < 4; c++) value[c] = restore(value[c], moments);

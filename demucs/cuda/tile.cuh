@@ -8,13 +8,12 @@
 
 namespace product {
 
-constexpr int TILE = 128, THREADS = 256;
-constexpr unsigned STAGES = 4;
+constexpr int TILE = 128, THREADS = 256, STAGES = 4;
 constexpr int SLICE = 64; // bytes
 
 // How the 8 warps share a tile: as square as it gets with whole pairs of 8 columns.
 template <int BN> struct Warps {
-    static constexpr int ACROSS = BN % 32 == 0 ? 2 : 1;
+    static constexpr int ACROSS = BN % 32 ? 1 : BN <= 128 ? 2 : 4;
     static constexpr int ALONG = 8 / ACROSS;
     static constexpr int TOKENS = TILE / ALONG, COLUMNS = BN / ACROSS;
 };
@@ -62,43 +61,44 @@ DEVICE int swizzled(int row, int chunk) { return row * SLICE + ((chunk ^ (row >>
 // column nothing is copied: what comes of that is dropped.
 template <class T, int BN> class Loader {
     static constexpr int CHUNK = 16 / sizeof(T), STRIDE = THREADS / 4;
-    static constexpr int TOKENS = TILE / STRIDE;
+    static constexpr int TOKENS = TILE / STRIDE, COLUMNS = (BN + STRIDE - 1) / STRIDE;
 
     const T *tokens[TOKENS];
     const T *column;
     const int32_t *offsets;
-    int k, columns, count, offset, row, chunk, slices;
+    int step, offset, at;
+    int wanted = 0; // bits: tokens, then columns
 
   public:
     static constexpr int BYTES = (TILE + BN) * SLICE;
 
     DEVICE Loader(const Product &args, const Tokens &mine) {
-        row = static_cast<int>(threadIdx.x) / 4;
-        chunk = static_cast<int>(threadIdx.x) % 4;
-        k = args.k;
-        slices = args.k * static_cast<int>(sizeof(T)) / SLICE;
-        count = mine.count - row;
+        int row = static_cast<int>(threadIdx.x) / 4, chunk = static_cast<int>(threadIdx.x) % 4;
+        at = kept(swizzled(row, chunk));
+        step = kept(args.k * STRIDE);
         UNROLL for (int i = 0; i < TOKENS; i++) {
             Token token(args.from, mine.first + row + i * STRIDE);
             tokens[i] = static_cast<const T *>(args.input) + token.in(args.from) + chunk * CHUNK % 16;
+            if (row + i * STRIDE < mine.count) wanted |= 1 << i;
         }
         int first = static_cast<int>(blockIdx.y) * BN;
-        columns = min(BN, args.columns - first) - row;
-        column = static_cast<const T *>(args.weights) + static_cast<int64_t>(first + row) * k + chunk * CHUNK;
+        UNROLL for (int i = 0; i < COLUMNS; i++)
+            if (row + i * STRIDE < min(BN, args.columns - first)) wanted |= 1 << (TOKENS + i);
+        column = static_cast<const T *>(args.weights) + static_cast<int64_t>(first + row) * args.k + chunk * CHUNK;
         offsets = args.offsets + chunk * CHUNK / 16;
         offset = *offsets;
     }
 
-    // Starts to copy the next slice, if there is one.
-    DEVICE void next(unsigned char *slice) {
-        if (slices > 0) {
+    // Starts to copy the next slice, if there are still `left`.
+    DEVICE void next(Shared slice, int left) {
+        if (left > 0) {
             UNROLL for (int i = 0; i < TOKENS; i++)
-                if (i * STRIDE < count) copy_async16(slice + swizzled(row + i * STRIDE, chunk), tokens[i] + offset);
-            UNROLL for (int i = 0; i < BN; i += STRIDE)
-                if (i < columns) copy_async16(slice + swizzled(TILE + row + i, chunk), column + i * k);
+                if (wanted >> i & 1) copy_async16(slice + at + i * STRIDE * SLICE, tokens[i] + offset);
+            UNROLL for (int i = 0; i < COLUMNS; i++)
+                if (wanted >> (TOKENS + i) & 1) copy_async16(slice + at + (TILE + i * STRIDE) * SLICE, column + i * step);
             column += SLICE / sizeof(T);
             offsets += SLICE / sizeof(T) / 16;
-            if (--slices > 0) offset = *offsets;
+            if (left > 1) offset = *offsets;
         }
         copy_commit();
     }
@@ -130,24 +130,34 @@ template <> struct Operand<float> {
     }
 };
 
-template <class T, int BN> DEVICE void multiply(const unsigned char *slice, Sums<BN> &sums) {
+// What a warp multiplies of each slice, by ldmatrix: four matrices of 8 rows by 16 bytes, those of tokens in the order of
+// rows, those of columns in that of bytes.
+template <class T, int BN> class Multiplier {
     using Shape = Warps<BN>;
-    constexpr int PARTS = Operand<T>::PARTS;
-    int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-    // Four matrices of 8 rows by 16 bytes: those of tokens in the order of rows, those of columns in that of bytes.
-    int from_tokens = swizzled(warp / Shape::ACROSS * Shape::TOKENS + lane % 16, lane / 16);
-    int from_columns = swizzled(TILE + warp % Shape::ACROSS * Shape::COLUMNS + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    static constexpr int PARTS = Operand<T>::PARTS;
+    int from_tokens, from_columns;
 
-    UNROLL_BY(3 - PARTS) for (int half_slice = 0; half_slice < 2; half_slice++) { // not to keep twice as many parts
+  public:
+    DEVICE Multiplier() {
+        int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+        int token = warp / Shape::ACROSS * Shape::TOKENS + lane % 16;
+        int column = warp % Shape::ACROSS * Shape::COLUMNS + lane / 16 * 8 + lane % 8;
+        from_tokens = kept(swizzled(token, lane / 16));
+        from_columns = kept(swizzled(TILE + column, lane / 8 % 2));
+    }
+
+    // Adds the products of the first or second half of a slice.
+    DEVICE void add(Shared slice, int which_half, Sums<BN> &sums) const {
+        Shared tokens = slice + (from_tokens ^ which_half * 32), columns = slice + (from_columns ^ which_half * 32);
         uint32_t a[Sums<BN>::ROWS][PARTS][4];
         UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
             uint32_t r[4];
-            ldmatrix_x4(r, slice + ((from_tokens + i * 16 * SLICE) ^ half_slice * 32));
+            ldmatrix_x4(r, tokens + i * 16 * SLICE);
             UNROLL for (int j = 0; j < 4; j++) Operand<T>::split(r[j], a[i][0][j], a[i][PARTS - 1][j]);
         }
         UNROLL for (int pair = 0; pair < Sums<BN>::COLUMNS / 2; pair++) {
             uint32_t r[4];
-            ldmatrix_x4(r, slice + ((from_columns + pair * 16 * SLICE) ^ half_slice * 32));
+            ldmatrix_x4(r, columns + pair * 16 * SLICE);
             UNROLL for (int which = 0; which < 2; which++) {
                 uint32_t b[PARTS][2];
                 UNROLL for (int j = 0; j < 2; j++) Operand<T>::split(r[2 * which + j], b[0][j], b[PARTS - 1][j]);
@@ -155,22 +165,27 @@ template <class T, int BN> DEVICE void multiply(const unsigned char *slice, Sums
             }
         }
     }
-}
+};
 
 template <class T, int BN> DEVICE void sum_up(const Product &args, const Tokens &tokens, Sums<BN> &sums) {
     Loader<T, BN> loader(args, tokens);
-    auto slice = [](unsigned i) { return shared_memory() + i % STAGES * Loader<T, BN>::BYTES; };
-    UNROLL for (unsigned i = 0; i < STAGES - 1; i++) loader.next(slice(i));
+    Multiplier<T, BN> multiplier;
+    Shared ring = kept(shared_address(shared_memory()));
+    auto slice = [=](int i) { return ring + (i & (STAGES - 1)) * Loader<T, BN>::BYTES; };
+    static_assert((STAGES & (STAGES - 1)) == 0, "else the ring has no such beginning");
+    int slices = args.k * static_cast<int>(sizeof(T)) / SLICE;
+    UNROLL for (int i = 0; i < STAGES - 1; i++) loader.next(slice(i), slices - i);
     UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++)
         UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++)
             UNROLL for (int k = 0; k < 4; k++) sums.at[i][j][k] = 0;
 
-    unsigned slices = static_cast<unsigned>(args.k) * sizeof(T) / SLICE;
-    for (unsigned i = 0; i < slices; i++) {
+    for (int i = 0; i < slices; i++) {
         copy_wait<STAGES - 2>();
         sync(); // the slice is there for all, and all are done with the one before
-        loader.next(slice(i + STAGES - 1));
-        multiply<T, BN>(slice(i), sums);
+        UNROLL_BY(3 - Operand<T>::PARTS) for (int which_half = 0; which_half < 2; which_half++) { // parts take registers
+            multiplier.add(slice(i), which_half, sums);
+            if (which_half == 0) loader.next(slice(i + STAGES - 1), slices - i - (STAGES - 1));
+        }
     }
     sync();
 }

@@ -16,8 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let compute = Compute::named("cpu", args.get(4).map_or("auto", String::as_str))?;
     let start = Instant::now();
     let checkpoint = Checkpoint::from_bytes(&std::fs::read(path(1)?)?)?;
-    let separator =
-        Separator::new(Bag::new(vec![checkpoint], None, &compute)?, Settings { batch: 1, threads })?;
+    let separator = Separator::new(
+        Bag::new(vec![checkpoint], None, &compute)?,
+        Settings { threads, ..Settings::default() },
+    )?;
     let load_s = start.elapsed().as_secs_f64();
 
     let bytes = std::fs::read(path(2)?)?;

@@ -10,7 +10,7 @@ use crate::weights::Checkpoint;
 /// Source: demucs `apply.py`, class `BagOfModels`.
 #[derive(Debug)]
 pub struct Bag {
-    members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
 /// One network of a bag.

@@ -1,5 +1,7 @@
 //! What can go wrong between a mixture and its stems.
 
+use std::sync::Arc;
+
 /// Errors of the separation engine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,6 +17,9 @@ pub enum Error {
     /// A tensor operation failed, or a weight is missing or of another shape.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// Computing a batch failed, for all songs that had segments in it.
+    #[error(transparent)]
+    Batch(Arc<Error>),
     /// Reading the mixture failed.
     #[error("cannot read the mixture")]
     Mixture(#[source] BoxError),

@@ -24,6 +24,7 @@
 #![warn(missing_docs)]
 
 pub mod bag;
+pub mod batches;
 pub mod compute;
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub mod cuda;
@@ -44,8 +45,10 @@ pub mod spectrogram;
 pub mod stem;
 mod tensors;
 pub mod weights;
+pub mod work;
 
 pub use bag::Bag;
+pub use batches::{Batches, Computed};
 pub use candle_core::{Device as TensorDevice, Tensor};
 pub use compute::{Compute, Device};
 pub use error::{BoxError, Error, Result};
@@ -57,3 +60,4 @@ pub use separator::{Request, Separator, Settings};
 pub use shift::Shifts;
 pub use span::{Joint, Span, SpanSums};
 pub use stem::{Rest, Stem, StemSink};
+pub use work::Work;

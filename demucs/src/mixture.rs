@@ -23,6 +23,21 @@ pub trait Mixture {
     ) -> std::result::Result<(), BoxError>;
 }
 
+impl<M: Mixture + ?Sized> Mixture for &mut M {
+    fn frames(&self) -> usize {
+        (**self).frames()
+    }
+
+    fn read(
+        &mut self,
+        start: usize,
+        left: &mut [f32],
+        right: &mut [f32],
+    ) -> std::result::Result<(), BoxError> {
+        (**self).read(start, left, right)
+    }
+}
+
 /// A song in memory: left and right channel of one length.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {

@@ -15,6 +15,17 @@ pub enum Network {
     Plain(Box<HTDemucs>),
     /// In fused kernels, on the CPU.
     Fused(Box<Fused>),
+    /// As a device of its own would, with little memory.
+    #[cfg(test)]
+    Trial(Box<crate::batches::Trial>),
+}
+
+/// A batch that a device has begun to compute. Dropped, it is given up.
+#[derive(Debug)]
+pub struct Begun<'a> {
+    network: &'a Network,
+    /// Where the device keeps it.
+    slot: usize,
 }
 
 impl Network {
@@ -43,7 +54,33 @@ impl Network {
         match self {
             Self::Plain(network) => network.config(),
             Self::Fused(network) => network.config(),
+            #[cfg(test)]
+            Self::Trial(network) => network.inner.config(),
         }
+    }
+
+    /// Batches that its device can have at a time: while one is computed the next one is read, where there is another
+    /// processor for that.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        match self {
+            Self::Plain(_) | Self::Fused(_) => 1,
+            #[cfg(test)]
+            Self::Trial(network) => network.in_flight,
+        }
+    }
+
+    /// Has the device begin with a batch of segments; it has no more than [`Network::in_flight`] at a time.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where a smaller batch may fit, and those of the device.
+    pub fn begin(&self, mix: &[f32]) -> Result<Begun<'_>> {
+        #[cfg(test)]
+        if let Self::Trial(network) = self {
+            return Ok(Begun { network: self, slot: network.begin(mix)? });
+        }
+        let _ = mix;
+        Ok(Begun { network: self, slot: 0 })
     }
 
     /// Separates a batch of segments on the threads of the current pool: `[B, 2, N]` to `[B, S, 2, N]` with N = the
@@ -62,7 +99,26 @@ impl Network {
                 out.copy_from_slice(&network.forward(&mix, &mut ())?.flatten_all()?.to_vec1::<f32>()?);
             }
             Self::Fused(network) => network.forward(mix, out),
+            #[cfg(test)]
+            Self::Trial(_) => self.begin(mix)?.finish(mix, out)?,
         }
         Ok(())
+    }
+}
+
+impl Begun<'_> {
+    /// Waits for what the network makes of the segments that it was begun with, as [`Network::forward`] gives it. The
+    /// CPU computes here.
+    ///
+    /// # Errors
+    /// Those of [`Network::begin`] and [`Network::forward`].
+    pub fn finish(self, mix: &[f32], out: &mut [f32]) -> Result<()> {
+        let Self { network, slot } = self;
+        #[cfg(test)]
+        if let Network::Trial(trial) = network {
+            return trial.finish(slot, out);
+        }
+        let _ = slot;
+        network.forward(mix, out)
     }
 }

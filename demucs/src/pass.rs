@@ -10,18 +10,32 @@ use crate::segment::{Segment, Segments};
 pub(crate) struct Pass {
     pub(crate) index: usize,
     pub(crate) member: usize,
-    /// Part of the network's weight that this pass has.
-    pub(crate) share: f32,
     pub(crate) segments: Segments,
+    /// First segment that no batch has taken.
     pub(crate) next: usize,
+    /// First segment that has not come back.
+    pub(crate) done: usize,
+    /// The segment after the last.
+    pub(crate) end: usize,
     pub(crate) overlap: OverlapAdd,
     /// The sources it is run for, two rows of `overlap` each.
     pub(crate) sources: Vec<usize>,
+    /// What it counts in each of them.
+    pub(crate) gains: Vec<f32>,
 }
 
 impl Pass {
     pub(crate) fn is_done(&self) -> bool {
-        self.next == self.segments.count()
+        self.done == self.end
+    }
+
+    pub(crate) fn has_next(&self) -> bool {
+        self.next < self.end
+    }
+
+    /// Where it stands once all that was taken has come back.
+    pub(crate) fn reached(&self) -> usize {
+        self.segments.complete_before(self.next)
     }
 }
 

@@ -58,6 +58,18 @@ impl Segments {
         self.chunk_frames
     }
 
+    /// Frames from the start of a chunk to that of the next.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Samples per channel that the network sees.
+    #[must_use]
+    pub fn window_frames(&self) -> usize {
+        self.window_frames
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {

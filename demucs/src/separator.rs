@@ -1,17 +1,20 @@
 //! A whole song through a bag of networks, segment by segment.
 
-use std::ops::{ControlFlow, Range};
-use std::sync::{Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::bag::Bag;
+use crate::batches::Batches;
 use crate::error::{Error, Result};
 use crate::mixture::{Loudness, Mixture};
+use crate::network::Begun;
 use crate::overlap::OverlapAdd;
-use crate::pass::{Output, Pass, read_window};
+use crate::pass::Pass;
 use crate::progress::{Observer, Progress};
 use crate::segment::Segments;
 use crate::shift::Shifts;
 use crate::stem::{Stem, StemSink};
+use crate::work::Work;
 
 /// The separation engine: networks on a device and the threads that compute.
 ///
@@ -20,16 +23,9 @@ use crate::stem::{Stem, StemSink};
 #[derive(Debug)]
 pub struct Separator {
     pub(crate) bag: Bag,
-    pub(crate) batch: usize,
+    batch: AtomicUsize,
     threads: rayon::ThreadPool,
-    buffers: Mutex<Buffers>,
-}
-
-/// What goes into a network and comes out of it, kept from batch to batch.
-#[derive(Debug, Default)]
-struct Buffers {
-    windows: Vec<f32>,
-    outputs: Vec<f32>,
+    works: AtomicU64,
 }
 
 /// What is asked of a separation.
@@ -57,20 +53,19 @@ impl Request {
 /// How a separator computes. None of it changes the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Segments that pass through the network together.
+    /// Segments that pass through the network together; fewer where they do not fit into the device's memory.
     pub batch: usize,
     /// Threads; 0 takes one for each core.
     pub threads: usize,
+    /// Bytes of a device's own memory that may be used; none is all that is free. The CPU has no memory of its own.
+    pub device_memory: Option<u64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { batch: 1, threads: 0 }
+        Self { batch: 1, threads: 0, device_memory: None }
     }
 }
-
-/// How a pass comes by its next segments: gives how many there were.
-pub(crate) type Advance<'a> = dyn FnMut(&mut Pass, &mut dyn Mixture) -> Result<usize> + 'a;
 
 impl Separator {
     /// An engine around loaded networks.
@@ -83,13 +78,27 @@ impl Separator {
             .thread_name(|i| format!("separate-{i}"))
             .build()
             .map_err(|e| Error::Threads { threads: settings.threads, reason: e.to_string() })?;
-        Ok(Self { bag, batch: settings.batch.max(1), threads, buffers: Mutex::default() })
+        let batch = AtomicUsize::new(settings.batch.max(1));
+        Ok(Self { bag, batch, threads, works: AtomicU64::new(0) })
     }
 
     /// The networks.
     #[must_use]
     pub fn bag(&self) -> &Bag {
         &self.bag
+    }
+
+    /// Segments that pass through a network together: halved for good each time that the device's memory does not
+    /// hold them.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch.load(Ordering::Relaxed)
+    }
+
+    /// Batches that the device can have at a time.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.bag.members().iter().map(|member| member.model.in_flight()).min().unwrap_or(1)
     }
 
     /// Separates a song and hands its stems to `sink` as they become complete.
@@ -108,50 +117,39 @@ impl Separator {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let loudness = Loudness::of(mixture)?;
-        self.walk(mixture, request, &loudness, sink, observer, &mut |pass, mixture| {
-            self.advance(pass, mixture, &loudness)
-        })
+        self.drive(&mut self.work(mixture, request, loudness)?, sink, observer)
     }
 
-    /// Goes over the song, wherever its segments come from, and hands out what is complete.
-    pub(crate) fn walk(
+    /// The work of a whole song, for [`crate::Batches`].
+    ///
+    /// # Errors
+    /// [`Error::Request`] for what the networks cannot do.
+    pub fn work<M: Mixture>(&self, mixture: M, request: &Request, loudness: Loudness) -> Result<Work<M>> {
+        let passes = self.passes(mixture.frames(), request)?;
+        Ok(Work::song(self.next_id(), mixture, loudness, request.stems.clone(), passes))
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.works.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Does one work from its start to its end.
+    pub(crate) fn drive<M: Mixture>(
         &self,
-        mixture: &mut dyn Mixture,
-        request: &Request,
-        loudness: &Loudness,
+        work: &mut Work<M>,
         sink: &mut dyn StemSink,
         observer: &mut dyn Observer,
-        advance: &mut Advance<'_>,
     ) -> Result<()> {
-        let mut passes = self.passes(mixture.frames(), request)?;
-        let mut progress = Progress {
-            segments_done: 0,
-            segments_total: passes.iter().map(|p| p.segments.count()).sum(),
-            frames_done: 0,
-            frames_total: mixture.frames(),
-        };
-        let mut tell = |progress| match observer.segment(progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Canceled),
-        };
-        tell(progress)?;
-        // The pass that is furthest behind goes on, so that all stay within a segment or two.
-        while let Some(pass) =
-            passes.iter_mut().filter(|p| !p.is_done()).min_by_key(|p| (p.overlap.position(), p.index))
-        {
-            let done = advance(pass, mixture)?;
-            let ready = passes.iter().map(|p| p.overlap.position()).min().unwrap_or(0);
-            self.emit(&mut passes, progress.frames_done..ready, loudness, mixture, request, sink)?;
-            progress.segments_done += done;
-            progress.frames_done = ready;
-            tell(progress)?;
-        }
-        // Stems that are made of the mixture alone need no network.
-        while progress.frames_done < progress.frames_total {
-            let ready = progress.frames_total.min(progress.frames_done + MIXTURE_BLOCK_FRAMES);
-            self.emit(&mut passes, progress.frames_done..ready, loudness, mixture, request, sink)?;
-            progress.frames_done = ready;
-            tell(progress)?;
+        let mut batches = Batches::new(self);
+        tell(observer, work.progress())?;
+        while !work.is_done() {
+            while batches.begin([&mut *work]) {}
+            batches.finish();
+            batches.begin([&mut *work]);
+            batches.take([&mut *work]);
+            work.check()?;
+            work.hand_out(sink)?;
+            tell(observer, work.progress())?;
         }
         Ok(())
     }
@@ -205,13 +203,19 @@ impl Separator {
             let shifts = request.shifts.of_member(member, config.samplerate as usize / 2);
             let window = config.segment_frames();
             let chunk = chunk_frames.unwrap_or(window);
+            let share = 1.0 / shifts.len() as f32;
+            let gain = |source: &usize| network.weights[*source] / self.bag.total_weight(*source) * share;
+            let gains: Vec<f32> = sources.iter().map(gain).collect();
             for shift in &shifts {
+                let segments = Segments::with_chunks(song_frames, window, chunk, request.overlap, *shift);
                 passes.push(Pass {
                     index: passes.len(),
                     member,
-                    share: 1.0 / shifts.len() as f32,
-                    segments: Segments::with_chunks(song_frames, window, chunk, request.overlap, *shift),
+                    segments,
                     next: 0,
+                    done: 0,
+                    end: segments.count(),
+                    gains: gains.clone(),
                     overlap: OverlapAdd::new(2 * sources.len(), chunk),
                     sources: sources.clone(),
                 });
@@ -220,103 +224,37 @@ impl Separator {
         Ok(passes)
     }
 
-    /// Separates the next batch of a pass; returns how many segments it had.
-    fn advance(&self, pass: &mut Pass, mixture: &mut dyn Mixture, loudness: &Loudness) -> Result<usize> {
-        let batch = pass.next..pass.segments.count().min(pass.next + self.batch);
-        let segments = pass.segments;
-        let Pass { member, sources, overlap, next, .. } = pass;
-        self.forward(*member, &segments, batch.clone(), mixture, loudness, &mut |index, output| {
-            let segment = segments.get(index);
-            overlap.add(segment.chunk_start, output.chunk(sources, segment));
-            *next = index + 1;
-            overlap.complete_to(segments.complete_before(*next));
-        })?;
-        Ok(batch.len())
-    }
-
-    /// Runs segments of a pass through its network together, and hands over what it made of each in turn.
-    pub(crate) fn forward(
+    /// Computes a batch that was begun. Where the device's memory does not hold it, it is computed again in smaller
+    /// ones, as all later ones are.
+    pub(crate) fn finish(
         &self,
         member: usize,
-        segments: &Segments,
-        batch: Range<usize>,
-        mixture: &mut dyn Mixture,
-        loudness: &Loudness,
-        take: &mut dyn FnMut(usize, Output<'_>),
+        begun: Result<Begun<'_>>,
+        windows: &[f32],
+        outputs: &mut [f32],
     ) -> Result<()> {
-        let model = &self.bag.members()[member].model;
-        let n = model.config().segment_frames();
-        let per_segment = 2 * model.config().sources.len() * n;
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let Buffers { windows, outputs } = &mut *buffers;
-        windows.clear();
-        windows.resize(batch.len() * 2 * n, 0.0);
-        outputs.resize(batch.len() * per_segment, 0.0);
-        for (index, window) in batch.clone().zip(windows.chunks_exact_mut(2 * n)) {
-            read_window(mixture, segments.get(index), loudness, window)?;
-        }
-        self.threads.install(|| model.forward(windows, outputs))?;
-        for (segment, output) in batch.zip(outputs.chunks_exact(per_segment)) {
-            if !output.iter().all(|sample| sample.is_finite()) {
-                return Err(Error::NotFinite { segment });
+        let network = &self.bag.members()[member].model;
+        let window = 2 * network.config().segment_frames();
+        let segments = windows.len() / window;
+        match begun.and_then(|begun| self.threads.install(|| begun.finish(windows, outputs))) {
+            Err(Error::OutOfMemory(_)) if segments > 1 => {
+                let most = self.batch.fetch_min(segments / 2, Ordering::Relaxed).min(segments / 2);
+                let each = most * outputs.len() / segments;
+                let mut parts = windows.chunks(most * window).zip(outputs.chunks_mut(each));
+                parts.try_for_each(|(windows, outputs)| {
+                    self.finish(member, network.begin(windows), windows, outputs)
+                })
             }
-            take(segment, Output::new(output, n));
+            done => done,
         }
-        Ok(())
     }
+}
 
-    /// Averages what all passes have complete and hands the stems of that range to the sink.
-    fn emit(
-        &self,
-        passes: &mut [Pass],
-        range: Range<usize>,
-        loudness: &Loudness,
-        mixture: &mut dyn Mixture,
-        request: &Request,
-        sink: &mut dyn StemSink,
-    ) -> Result<()> {
-        let len = range.len();
-        if len == 0 {
-            return Ok(());
-        }
-        let mut sources: Vec<Option<[Vec<f32>; 2]>> = vec![None; self.bag.sources().len()];
-        // Always in the order of the passes, so that sums do not depend on who was faster.
-        for pass in passes.iter_mut() {
-            let weights = &self.bag.members()[pass.member].weights;
-            for (i, source) in pass.sources.iter().enumerate() {
-                let gain = weights[*source] / self.bag.total_weight(*source) * pass.share;
-                let sums = sources[*source].get_or_insert_with(|| [vec![0.0; len], vec![0.0; len]]);
-                for (channel, sum) in sums.iter_mut().enumerate() {
-                    add(sum, &pass.overlap.row(2 * i + channel)[..len], gain);
-                }
-            }
-            pass.overlap.drop_front(len);
-        }
-        for channel in sources.iter_mut().flatten().flatten() {
-            loudness.restore(channel);
-        }
-        let mut original = [Vec::new(), Vec::new()];
-        if request.stems.iter().any(|stem| stem.mixture != 0.0) {
-            let [left, right] = &mut original;
-            left.resize(len, 0.0);
-            right.resize(len, 0.0);
-            mixture.read(range.start, left, right).map_err(Error::Mixture)?;
-        }
-        for (index, stem) in request.stems.iter().enumerate() {
-            let mut block = [vec![0.0; len], vec![0.0; len]];
-            for (channel, sum) in block.iter_mut().enumerate() {
-                for (source, gain) in sources.iter().zip(&stem.gains) {
-                    if let (Some(source), true) = (source, *gain != 0.0) {
-                        add(sum, &source[channel], *gain);
-                    }
-                }
-                if stem.mixture != 0.0 {
-                    add(sum, &original[channel], stem.mixture);
-                }
-            }
-            sink.write(index, [&block[0], &block[1]]).map_err(Error::Stem)?;
-        }
-        Ok(())
+/// Lets the observer hear of the progress, and stop there.
+pub(crate) fn tell(observer: &mut dyn Observer, progress: Progress) -> Result<()> {
+    match observer.segment(progress) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Canceled),
     }
 }
 
@@ -331,13 +269,4 @@ fn chunk_frames(bag: &Bag, chunk_s: f64) -> Result<usize> {
     }
     let most_s = most as f64 / rate;
     Err(Error::Request(format!("a segment of {chunk_s} s is impossible: this model takes up to {most_s} s")))
-}
-
-/// Frames of the mixture that are handed over at a time when no network is run.
-const MIXTURE_BLOCK_FRAMES: usize = 1 << 16;
-
-fn add(sum: &mut [f32], samples: &[f32], gain: f32) {
-    for (sum, sample) in sum.iter_mut().zip(samples) {
-        *sum += gain * sample;
-    }
 }

@@ -11,10 +11,11 @@ use crate::error::{BoxError, Error, Result};
 use crate::mixture::{Loudness, Mixture};
 use crate::overlap::segment_weight;
 use crate::pass::{Output, Pass};
-use crate::progress::{Observer, Progress};
+use crate::progress::Observer;
 use crate::segment::Segment;
-use crate::separator::{Request, Separator};
+use crate::separator::{Request, Separator, tell};
 use crate::stem::StemSink;
+use crate::work::Work;
 
 /// A run of consecutive segments of one pass over a song.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,34 +95,10 @@ impl Separator {
         span: Span,
         observer: &mut dyn Observer,
     ) -> Result<SpanSums> {
-        let pass = self.pass_of(mixture.frames(), request, span)?;
-        let weight = segment_weight(pass.segments.chunk_frames());
-        let mut sums = SpanSums {
-            reach: pass.segments.reach_before(span.first),
-            heads: Vec::new(),
-            body: vec![Vec::new(); 2 * pass.sources.len()],
-        };
-        let mut progress = Progress {
-            segments_done: 0,
-            segments_total: span.count,
-            frames_done: 0,
-            frames_total: mixture.frames(),
-        };
-        let end = span.first + span.count;
-        let mut next = span.first;
-        while next < end {
-            if observer.segment(progress).is_break() {
-                return Err(Error::Canceled);
-            }
-            let batch = next..end.min(next + self.batch);
-            let segments = &pass.segments;
-            self.forward(pass.member, segments, batch.clone(), mixture, loudness, &mut |index, output| {
-                sums.add(segments.get(index), output, &pass.sources, &weight);
-            })?;
-            progress.segments_done += batch.len();
-            next = batch.end;
-        }
-        if observer.segment(progress).is_break() { Err(Error::Canceled) } else { Ok(sums) }
+        let mut work = self.span_of(mixture, request, loudness, span)?;
+        self.drive(&mut work, &mut Vec::new(), observer)?;
+        let none = || Error::Span("a span without sums".to_owned());
+        work.into_parts().1.ok_or_else(none)
     }
 
     /// Joins the spans of a song into its stems: bit for bit what [`Separator::separate`] gives.
@@ -138,28 +115,70 @@ impl Separator {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let Joint { loudness, spans, sums } = joint;
-        self.walk(mixture, request, &loudness, sink, observer, &mut |pass, _| {
-            let wanted = |span: &Span| span.pass == pass.index && span.first == pass.next;
-            let index = spans.iter().position(wanted).ok_or_else(|| missing(pass))?;
-            let span = spans[index];
-            let range = span.first..span.first + span.count;
-            if span.count == 0 || range.end > pass.segments.count() {
-                return Err(missing(pass));
+        let mut work = self.work(mixture, request, loudness)?;
+        tell(observer, work.progress())?;
+        while !work.is_done() {
+            if let Some(pass) = work.behind() {
+                let wanted = |span: &Span| span.pass == pass.index && span.first == pass.done;
+                let index = spans.iter().position(wanted).ok_or_else(|| missing(pass))?;
+                let span = spans[index];
+                let range = span.first..span.first + span.count;
+                if span.count == 0 || range.end > pass.end {
+                    return Err(missing(pass));
+                }
+                sums(index).map_err(Error::Mixture)?.add_to(pass, range)?;
+                work.count(span.count);
             }
-            sums(index).map_err(Error::Mixture)?.add_to(pass, range)?;
-            Ok(span.count)
-        })
+            work.hand_out(sink)?;
+            tell(observer, work.progress())?;
+        }
+        Ok(())
     }
 
-    fn pass_of(&self, frames: usize, request: &Request, span: Span) -> Result<Pass> {
-        let pass = self.passes(frames, request)?.into_iter().nth(span.pass);
-        let fits = |pass: &Pass| span.count > 0 && span.first + span.count <= pass.segments.count();
-        pass.filter(fits).ok_or_else(|| Error::Request(format!("the song has no {span:?}")))
+    /// The work of one span. `loudness` is that of the whole song.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when there is no such span, and for what the networks cannot do.
+    pub fn span_of<M: Mixture>(
+        &self,
+        mixture: M,
+        request: &Request,
+        loudness: &Loudness,
+        span: Span,
+    ) -> Result<Work<M>> {
+        let pass = self.passes(mixture.frames(), request)?.into_iter().nth(span.pass);
+        let fits = |pass: &Pass| span.count > 0 && span.first + span.count <= pass.end;
+        let pass = pass.filter(fits).ok_or_else(|| Error::Request(format!("the song has no {span:?}")))?;
+        Ok(Work::span(self.next_id(), mixture, *loudness, pass, span))
     }
 }
 
 fn missing(pass: &Pass) -> Error {
-    Error::Span(format!("no span begins at segment {} of pass {}", pass.next, pass.index))
+    Error::Span(format!("no span begins at segment {} of pass {}", pass.done, pass.index))
+}
+
+/// Sums that are being made, and the weights of a segment's samples.
+#[derive(Debug)]
+pub(crate) struct Weighted {
+    sums: SpanSums,
+    weight: Vec<f32>,
+}
+
+impl Weighted {
+    pub(crate) fn new(pass: &Pass, span: Span) -> Self {
+        let reach = pass.segments.reach_before(span.first);
+        let body = vec![Vec::new(); 2 * pass.sources.len()];
+        let weight = segment_weight(pass.segments.chunk_frames());
+        Self { sums: SpanSums { reach, heads: Vec::new(), body }, weight }
+    }
+
+    pub(crate) fn add(&mut self, segment: Segment, output: Output<'_>, sources: &[usize]) {
+        self.sums.add(segment, output, sources, &self.weight);
+    }
+
+    pub(crate) fn into_sums(self) -> SpanSums {
+        self.sums
+    }
 }
 
 impl SpanSums {
@@ -211,8 +230,8 @@ impl SpanSums {
             return Err(unfit(pass, segments.start));
         }
         pass.overlap.add_sums(reach, &self.body);
-        pass.next = segments.end;
-        pass.overlap.complete_to(pass.segments.complete_before(pass.next));
+        (pass.next, pass.done) = (segments.end, segments.end);
+        pass.overlap.complete_to(pass.segments.complete_before(pass.done));
         Ok(())
     }
 

@@ -97,7 +97,9 @@ fn silence_gives_silence() {
 
 #[test]
 fn threads_and_batches_do_not_change_a_bit() {
-    let run = |threads, batch| separate(single(5), Settings { threads, batch }, all(), signal(3000));
+    let run = |threads, batch| {
+        separate(single(5), Settings { threads, batch, ..Settings::default() }, all(), signal(3000))
+    };
     let first = run(1, 1);
     assert_eq!(first, run(2, 1));
     assert_eq!(first, run(2, 3));

@@ -12,7 +12,7 @@ const SOURCES: [&str; 4] = ["drums", "bass", "other", "vocals"];
 fn engine(networks: u64, batch: usize) -> Separator {
     let networks = (0..networks).map(|seed| checkpoint(small_kwargs(&SOURCES), seed).unwrap()).collect();
     let bag = Bag::new(networks, None, &Compute::cpu()).unwrap();
-    Separator::new(bag, Settings { batch, threads: 1 }).unwrap()
+    Separator::new(bag, Settings { batch, threads: 1, ..Settings::default() }).unwrap()
 }
 
 fn sources() -> Vec<String> {

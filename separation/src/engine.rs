@@ -1,10 +1,12 @@
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use demucs::{BoxError, Loudness, Progress, Request, Separator, Span, SpanSums, StemSink};
+use demucs::{Loudness, Progress, Request, Separator, Span, SpanSums, Work};
 
+use crate::desk::{Desk, Order};
 use crate::{Error, Result, Song, Stop};
 
 /// Blocks that may wait for the encoders: a segment's worth of every stem.
@@ -13,7 +15,7 @@ const WAITING_BLOCKS: usize = 8;
 /// What comes back while a song is separated.
 #[derive(Debug)]
 pub enum Event {
-    /// A segment is done.
+    /// A segment is done, or one of another song that came before.
     Progress(Progress),
     /// The next samples of a stem, by its index in the request.
     Block(usize, audio::Block),
@@ -23,24 +25,51 @@ pub enum Event {
     Done(demucs::Result<()>),
 }
 
+/// Events of one song as they come; where nobody takes them its separation waits, and ends when this is dropped.
+#[derive(Debug)]
+pub struct Events {
+    events: Receiver<Event>,
+    bell: Bell,
+}
+
+/// A batch that was computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Segments in it.
+    pub segments: usize,
+    /// Time of the device for it.
+    pub time: Duration,
+    /// Segments that a batch may have.
+    pub batch: usize,
+}
+
 /// The one thread that owns the networks and their device; it ends when this is dropped.
 ///
-/// Songs go in through a bounded channel and blocks of stems come out through another, so that the
-/// device computes while finished blocks are resampled, encoded and written elsewhere.
+/// Blocks of stems come out through bounded channels, so that the device computes while finished blocks are
+/// resampled, encoded and written elsewhere. Songs come one after the other; where batches are larger than what the
+/// first one has left, the next ones fill them.
 #[derive(Debug)]
 pub struct Engine {
-    orders: Option<SyncSender<Order>>,
+    bell: Bell,
     thread: Option<JoinHandle<()>>,
     separator: Arc<Separator>,
 }
 
-struct Order {
-    song: Song,
-    request: Request,
-    /// One span of the song, with the loudness of the whole; none is the song.
-    span: Option<(Loudness, Span)>,
-    stop: Stop,
-    events: SyncSender<Event>,
+/// What the thread hears. Orders are as many as there are callers, and of the others one waits at most.
+#[derive(Debug)]
+pub(crate) enum Word {
+    Order(Box<Order>),
+    /// Somebody took an event, or has gone.
+    Room,
+    /// No further order comes.
+    End,
+}
+
+/// Wakes the thread.
+#[derive(Debug, Clone)]
+struct Bell {
+    words: Sender<Word>,
+    rung: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -49,18 +78,23 @@ impl Engine {
     /// # Errors
     /// [`Error::Thread`].
     pub fn start(separator: Separator) -> Result<Self> {
+        Self::start_watched(separator, |_| ())
+    }
+
+    /// [`Engine::start`]; `watch` hears of every batch, on the engine's thread.
+    ///
+    /// # Errors
+    /// [`Error::Thread`].
+    pub fn start_watched(separator: Separator, watch: impl FnMut(Load) + Send + 'static) -> Result<Self> {
         let separator = Arc::new(separator);
-        let (orders, inbox) = sync_channel::<Order>(1);
-        let owner = Arc::clone(&separator);
+        let (words, inbox) = channel();
+        let bell = Bell { words, rung: Arc::default() };
+        let (owner, rung) = (Arc::clone(&separator), Arc::clone(&bell.rung));
         let thread = std::thread::Builder::new()
             .name("engine".into())
-            .spawn(move || {
-                for order in inbox {
-                    work(&owner, order);
-                }
-            })
+            .spawn(move || Desk::new(&owner, inbox, rung).work(watch))
             .map_err(|error| Error::Thread(error.to_string()))?;
-        Ok(Self { orders: Some(orders), thread: Some(thread), separator })
+        Ok(Self { bell, thread: Some(thread), separator })
     }
 
     /// Whether the thread is gone, as after a panic in the networks: nothing can be separated any more.
@@ -81,6 +115,12 @@ impl Engine {
         self.separator.bag().samplerate()
     }
 
+    /// Segments that pass through a network together, at most.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.separator.batch()
+    }
+
     /// Divides a song of `frames` frames at the engine's rate into spans of `segments` segments each.
     ///
     /// # Errors
@@ -94,79 +134,71 @@ impl Engine {
         &self.separator
     }
 
-    /// Separates a song. A request to stop, or a receiver that is dropped, ends it at the next segment.
+    /// Separates a song, whose loudness is measured here and now. A request to stop, or dropping the events, ends it at
+    /// the next segment.
     ///
     /// # Errors
-    /// [`Error::Ended`] when the thread is gone; all else comes as [`Event::Done`].
-    pub fn separate(&self, song: Song, request: Request, stop: &Stop) -> Result<Receiver<Event>> {
-        self.order(song, request, None, stop)
+    /// [`Error::Ended`] when the thread is gone, [`Error::Separate`] for what the networks cannot do or a song that
+    /// cannot be read; all else comes as [`Event::Done`].
+    pub fn separate(&self, mut song: Song, request: &Request, stop: &Stop) -> Result<Events> {
+        let loudness = Loudness::of(&mut song).map_err(Error::Separate)?;
+        self.order(self.separator.work(song, request, loudness), stop)
     }
 
-    /// Separates one span of a song; the receiver hears of its segments and of what it computed.
+    /// Separates one span of a song of this loudness; the events are of its segments and of what it computed.
     ///
     /// # Errors
     /// Those of [`Engine::separate`].
     pub fn span(
         &self,
         song: Song,
-        request: Request,
-        loudness: Loudness,
+        request: &Request,
+        loudness: &Loudness,
         span: Span,
         stop: &Stop,
-    ) -> Result<Receiver<Event>> {
-        self.order(song, request, Some((loudness, span)), stop)
+    ) -> Result<Events> {
+        self.order(self.separator.span_of(song, request, loudness, span), stop)
     }
 
-    fn order(
-        &self,
-        song: Song,
-        request: Request,
-        span: Option<(Loudness, Span)>,
-        stop: &Stop,
-    ) -> Result<Receiver<Event>> {
-        let (events, outbox) = sync_channel(WAITING_BLOCKS);
-        let order = Order { song, request, span, stop: stop.clone(), events };
-        let orders = self.orders.as_ref().ok_or(Error::Ended)?;
-        orders.send(order).map_err(|_| Error::Ended)?;
-        Ok(outbox)
+    fn order(&self, work: demucs::Result<Work<Song>>, stop: &Stop) -> Result<Events> {
+        let (sender, events) = sync_channel(WAITING_BLOCKS);
+        let order = Order::new(work.map_err(Error::Separate)?, stop.clone(), sender);
+        self.bell.words.send(Word::Order(Box::new(order))).map_err(|_| Error::Ended)?;
+        Ok(Events { events, bell: self.bell.clone() })
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.orders = None;
+        let _ = self.bell.words.send(Word::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn work(separator: &Separator, mut order: Order) {
-    let events = order.events.clone();
-    let stop = order.stop.clone();
-    let mut observer = |progress| {
-        let heard = events.send(Event::Progress(progress)).is_ok();
-        if heard && !stop.requested() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    };
-    let done = match order.span {
-        None => {
-            let mut sink = Outbox(&order.events);
-            separator.separate(&mut order.song, &order.request, &mut sink, &mut observer)
+impl Bell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            let _ = self.words.send(Word::Room);
         }
-        Some((loudness, span)) => separator
-            .separate_span(&mut order.song, &order.request, &loudness, span, &mut observer)
-            .map(|sums| {
-                let _ = order.events.send(Event::Span(Box::new(order.song), sums));
-            }),
-    };
-    let _ = order.events.send(Event::Done(done));
+    }
 }
 
-struct Outbox<'a>(&'a SyncSender<Event>);
+impl Iterator for Events {
+    type Item = Event;
 
-impl StemSink for Outbox<'_> {
-    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> std::result::Result<(), BoxError> {
-        let block = block.map(<[f32]>::to_vec).into();
-        self.0.send(Event::Block(stem, block)).map_err(|_| "nobody takes the stems".into())
+    fn next(&mut self) -> Option<Event> {
+        let event = self.events.recv().ok();
+        self.bell.ring();
+        event
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // The thread has to find nobody there.
+        self.events = sync_channel(0).1;
+        self.bell.ring();
     }
 }

@@ -44,6 +44,7 @@
 
 mod clip;
 mod derive;
+mod desk;
 mod engine;
 mod error;
 mod output;
@@ -55,7 +56,7 @@ mod stop;
 
 pub use clip::{ClipMode, HEADROOM};
 pub use derive::{Sources, derive};
-pub use engine::{Engine, Event};
+pub use engine::{Engine, Event, Events, Load};
 pub use error::{Error, Result};
 pub use output::{Sealed, Target};
 pub use pulse::Pulse;

@@ -1,6 +1,5 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
 
 use audio::{Format, resampled_len};
 use demucs::{BoxError, Joint, Loudness, Progress, Request, Shifts, Span, SpanSums, Stem, StemSink};
@@ -9,7 +8,7 @@ use tags::Tags;
 
 use crate::clip::HEADROOM;
 use crate::output::{Encoding, Output};
-use crate::{ClipMode, Engine, Error, Event, Pulse, Result, Sealed, Song, Stop, Target, space};
+use crate::{ClipMode, Engine, Error, Event, Events, Pulse, Result, Sealed, Song, Stop, Target, space};
 
 /// What becomes of one song.
 #[derive(Debug, Clone)]
@@ -97,7 +96,7 @@ pub fn separate(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Sealed>> {
     let mut outputs = outputs(engine, &song, plan)?;
-    receive(engine.separate(song, plan.request(), stop)?, &mut outputs, watch)?;
+    receive(engine.separate(song, &plan.request(), stop)?, &mut outputs, watch)?;
     outputs.iter_mut().try_for_each(Output::end)?;
     seal(outputs, plan, stop)
 }
@@ -111,14 +110,14 @@ pub fn separate(
 pub fn span(
     engine: &Engine,
     song: Song,
-    request: Request,
+    request: &Request,
     loudness: Loudness,
     span: Span,
     stop: &Stop,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<(Song, SpanSums)> {
     let mut computed = None;
-    for event in engine.span(song, request, loudness, span, stop)? {
+    for event in engine.span(song, request, &loudness, span, stop)? {
         match event {
             Event::Progress(progress) => watch(progress),
             Event::Block(..) => {}
@@ -195,7 +194,7 @@ pub(crate) fn create(plan: &Plan, rate: u32, (frames, song_rate): (usize, u32)) 
     plan.results.iter().map(output).collect()
 }
 
-fn receive(events: Receiver<Event>, outputs: &mut [Output], watch: &mut dyn FnMut(Progress)) -> Result<()> {
+fn receive(events: Events, outputs: &mut [Output], watch: &mut dyn FnMut(Progress)) -> Result<()> {
     for event in events {
         match event {
             Event::Progress(progress) => watch(progress),

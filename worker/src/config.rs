@@ -94,7 +94,8 @@ impl WorkerArgs {
     /// [`EngineError`] for a device or a folder that cannot be used. The program has to begin with
     /// [`crate::decoder::if_asked`].
     pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
-        let engine = demucs::Settings { batch: usize::from(self.batch), threads: usize::from(self.threads) };
+        let (batch, threads) = (usize::from(self.batch), usize::from(self.threads));
+        let engine = demucs::Settings { batch, threads, ..demucs::Settings::default() };
         let engines = Engines::new(self.store()?, Compute::named(&self.device, &self.kernels)?, engine);
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),

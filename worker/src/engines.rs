@@ -108,7 +108,7 @@ impl Loaded {
         let request = Request::new(Stem::all(self.engine.sources()));
         let loudness = Loudness { mean: 0.0, deviation: 1.0 };
         let first = Span { pass: 0, first: 0, count: 1 };
-        separation::span(&self.engine, song, request, loudness, first, &Stop::default(), &mut |_| ())?;
+        separation::span(&self.engine, song, &request, loudness, first, &Stop::default(), &mut |_| ())?;
         self.measured(1, start.elapsed());
         Ok(())
     }

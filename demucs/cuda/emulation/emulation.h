@@ -138,8 +138,12 @@ float to_float(half value);
 inline uint32_t pack(float low, float high) { return to_half(low).bits | static_cast<uint32_t>(to_half(high).bits) << 16; }
 inline float to_tf32(float value) { return isfinite(value) ? bits_float((float_bits(value) + 0x1000) & ~0x1fffu) : value; }
 inline float inverse_sqrt(float value) { return 1 / sqrtf(value); }
-inline float fast_exp2(float value) { return value < -126 ? 0 : exp2f(value); }
+inline float power_of_two(float exponent) { return exponent < -126 ? 0 : exp2f(exponent); }
 inline float reciprocal(float value) { return 1 / value; }
+
+using Shared = unsigned char *;
+inline Shared shared_address(unsigned char *shared) { return shared; }
+template <class T> T kept(T value) { return value; }
 
 inline void copy_async16(void *shared, const void *global) { emulation::copy(shared, global); }
 inline void copy_commit() { emulation::commit_copies(); }

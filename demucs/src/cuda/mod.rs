@@ -19,7 +19,8 @@ mod emulation;
 mod matrix;
 mod memory;
 mod network;
-#[cfg(all(test, feature = "emulation"))]
+#[cfg(feature = "emulation")]
+#[cfg(test)]
 mod network_tests;
 #[cfg(feature = "cuda")]
 mod nvidia;

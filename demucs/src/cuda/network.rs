@@ -72,7 +72,7 @@ impl Compiled {
     /// [`Error::Unsupported`] when it describes another kind of network, [`Error::Tensor`] when a weight is missing or of another
     /// shape, [`Error::OutOfMemory`] where not even one segment fits, [`Error::Card`] where the card fails.
     pub fn from_checkpoint(
-        checkpoint: Checkpoint,
+        checkpoint: &Checkpoint,
         card: &Card,
         precision: Precision,
         most: usize,
@@ -277,23 +277,19 @@ fn sequence(card: &Card, steps: &[Step], batch: usize, slot: Slot, half: bool) -
 
 /// The network from its samples to its samples.
 fn compile(compiler: &mut Compiler<'_>, config: &Config) -> Result<()> {
-    let layer = |axis: Axis, layer: usize| Layer { config, axis, layer };
+    let layer = |axis: Axis, level: usize| Layer { config, axis, level };
     let (ends, [grid, line]) = compiler.begin(config)?;
     let (mut skips, mut skips_t) = (Vec::new(), Vec::new());
     for i in 0..config.depth {
-        let (x, xt) = match (skips.last(), skips_t.last()) {
-            (Some(x), Some(xt)) => {
-                let (x, xt) = (*x, *xt);
-                let xt = compiler.hidden_encoder(layer(Axis::Tokens, i), &xt)?;
-                (compiler.hidden_encoder(layer(Axis::Rows, i), &x)?, xt)
-            }
-            _ => {
-                let xt = compiler.first_of_time(layer(Axis::Tokens, 0), &line)?;
-                (compiler.first_of_frequency(layer(Axis::Rows, 0), &grid)?, xt)
-            }
-        };
-        skips.push(x);
-        skips_t.push(xt);
+        let (rows, tokens) = (layer(Axis::Rows, i), layer(Axis::Tokens, i));
+        skips_t.push(match skips_t.last() {
+            Some(x) => compiler.hidden_encoder(tokens, x)?,
+            None => compiler.first_of_time(tokens, &line)?,
+        });
+        skips.push(match skips.last() {
+            Some(x) => compiler.hidden_encoder(rows, x)?,
+            None => compiler.first_of_frequency(rows, &grid)?,
+        });
     }
     let bottom = config.depth - 1;
     let mut branches =
@@ -305,8 +301,8 @@ fn compile(compiler: &mut Compiler<'_>, config: &Config) -> Result<()> {
 
     let (bins, outputs) = (config.nfft / 2, config.audio_channels * config.sources.len());
     // Eight columns are stored at a time, and sixteen computed.
-    let fits = |width: &usize| width.is_multiple_of(8) && (config.stride * width).is_multiple_of(RUN);
-    let wide = |channels: usize| (channels..).find(fits).unwrap_or(channels);
+    let unit = if config.stride.is_multiple_of(2) { RUN / 2 } else { RUN };
+    let wide = |channels: usize| channels.next_multiple_of(unit);
     let grid = compiler.floats(Shape::dense(bins, config.spectrogram_frames(), wide(2 * outputs)))?;
     let line = compiler.floats(Shape::dense(1, config.segment_frames(), wide(outputs)))?;
     for i in (0..config.depth).rev() {

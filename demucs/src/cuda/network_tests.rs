@@ -16,7 +16,7 @@ fn segments(batch: usize, n: usize) -> Vec<f32> {
     (0..batch).flat_map(segment).collect()
 }
 
-fn compiled(checkpoint: Checkpoint, precision: Precision, batch: usize) -> Compiled {
+fn compiled(checkpoint: &Checkpoint, precision: Precision, batch: usize) -> Compiled {
     Compiled::from_checkpoint(checkpoint, &Card::emulated(), precision, batch, None).unwrap()
 }
 
@@ -29,7 +29,7 @@ fn snr(kwargs: &Map<String, Value>, precision: Precision, batch: usize) -> f64 {
     let theirs = twin.forward(&Tensor::from_vec(mix.clone(), (batch, 2, n), &Device::Cpu).unwrap(), &mut ());
     let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let mut ours = vec![0.0; theirs.len()];
-    compiled(seeded, precision, batch).forward(&mix, &mut ours).unwrap();
+    compiled(&seeded, precision, batch).forward(&mix, &mut ours).unwrap();
     let (mut power, mut noise) = (0.0, 1e-300);
     for (a, b) in theirs.iter().zip(&ours) {
         power += f64::from(*a).powi(2);
@@ -54,7 +54,7 @@ fn networks_of_all_shapes_equal_the_plain_one() {
 fn a_segment_comes_out_the_same_to_the_bit_in_every_batch() {
     for precision in [Precision::Single, Precision::Half] {
         let seeded = checkpoint(small_kwargs(&SOURCES), 7).unwrap();
-        let network = compiled(seeded, precision, 4);
+        let network = compiled(&seeded, precision, 4);
         let n = network.config().segment_frames();
         let (mix, len) = (segments(7, n), 2 * SOURCES.len() * n);
         let mut whole = vec![0.0; 7 * len];
@@ -69,7 +69,7 @@ fn a_segment_comes_out_the_same_to_the_bit_in_every_batch() {
 
 #[test]
 fn batches_in_both_slots_do_not_disturb_each_other() {
-    let network = compiled(checkpoint(small_kwargs(&SOURCES), 7).unwrap(), Precision::Half, 2);
+    let network = compiled(&checkpoint(small_kwargs(&SOURCES), 7).unwrap(), Precision::Half, 2);
     let n = network.config().segment_frames();
     let (mix, len) = (segments(3, n), 2 * SOURCES.len() * n);
     let mut expected = vec![0.0; 3 * len];
@@ -88,7 +88,7 @@ fn batches_in_both_slots_do_not_disturb_each_other() {
 fn a_batch_is_as_large_as_the_memory_that_may_be_taken() {
     let seeded = || checkpoint(small_kwargs(&SOURCES), 7).unwrap();
     let most = |budget: usize| {
-        Compiled::from_checkpoint(seeded(), &Card::emulated(), Precision::Half, 16, Some(budget))
+        Compiled::from_checkpoint(&seeded(), &Card::emulated(), Precision::Half, 16, Some(budget))
             .map(|network| network.most())
     };
     assert_eq!(most(1 << 30).unwrap(), 16);

@@ -113,7 +113,7 @@ impl Compiler<'_> {
     /// Added to the last skip connection.
     pub(super) fn leave(&mut self, config: &Config, branch: &mut Branch, to: &Place) -> Result<()> {
         let (outer, c) = (config.hidden_channels(config.depth - 1), config.transformer_channels());
-        let output = LayerNorm { output: branch.normal.address, ..self.pending(branch, c) };
+        let output = LayerNorm { output: branch.normal.address, ..pending(branch, c) };
         self.layer_norm(output, false);
         let down = self.bottleneck(config, &format!("channel_downsampler{}", branch.suffix), c, outer)?;
         let shape = Shape::dense(to.shape.rows, to.shape.tokens, padded(c));
@@ -131,12 +131,6 @@ impl Compiler<'_> {
         let weight = self.tensors.take(&format!("{name}.weight"), &[to, from, 1])?;
         let bias = self.tensors.take(&format!("{name}.bias"), &[to])?;
         self.matrix(&taps, to, |_, c, n| weight[n * from + c], |n| bias[n])
-    }
-
-    /// The stream with the norm that is still to be applied to it, which this does.
-    fn pending(&mut self, branch: &mut Branch, channels: usize) -> LayerNorm {
-        let [moments, group_weight, group_bias] = branch.pending.take().unwrap_or_default();
-        LayerNorm { moments, group_weight, group_bias, ..tokens_of(branch, channels) }
     }
 
     /// Queries of a branch's own layer, and keys and values for who attends to it.
@@ -159,7 +153,7 @@ impl Compiler<'_> {
             weight: self.vector(&weight, c)?,
             bias: self.vector(&bias, c)?,
             output: branch.normal.address,
-            ..self.pending(branch, c)
+            ..pending(branch, c)
         };
         self.layer_norm(args, false);
         if !cross {
@@ -254,8 +248,8 @@ impl Compiler<'_> {
         let (weight, bias) =
             self.scaled(&format!("{prefix}.linear2"), &format!("{prefix}.gamma_2"), c, hidden)?;
         let down = self.matrix(&Taps::run(0, hidden), c, |_, k, n| weight[n * hidden + k], |n| bias[n])?;
-        let with = With { group_tokens: branch.stream.shape.tokens, ..With::default() };
-        self.product(flat(&branch.wide), &down, Finish::AddFloatSums, flat(&branch.stream), with);
+        let groups = With { group_tokens: branch.stream.shape.tokens, ..With::default() };
+        self.product(flat(&branch.wide), &down, Finish::AddFloatSums, flat(&branch.stream), groups);
         branch.pending = Some([
             self.moments(1, branch.stream.shape.tokens * c)?,
             self.vector(&format!("{prefix}.norm_out.weight"), c)?,
@@ -278,11 +272,19 @@ impl Compiler<'_> {
         let mut weight = self.tensors.take(&format!("{name}.weight"), &[n, k])?;
         let mut bias = self.tensors.take(&format!("{name}.bias"), &[n])?;
         for ((row, bias), scale) in weight.chunks_exact_mut(k).zip(&mut bias).zip(&scale) {
-            row.iter_mut().for_each(|weight| *weight *= scale);
+            for weight in row {
+                *weight *= scale;
+            }
             *bias *= scale;
         }
         Ok((weight, bias))
     }
+}
+
+/// The stream with the norm that is still to be applied to it, which this does.
+fn pending(branch: &mut Branch, channels: usize) -> LayerNorm {
+    let [moments, group_weight, group_bias] = branch.pending.take().unwrap_or_default();
+    LayerNorm { moments, group_weight, group_bias, ..tokens_of(branch, channels) }
 }
 
 /// Norms of the stream's tokens, none of which is asked for yet.

@@ -25,12 +25,12 @@ pub(super) struct Layer<'a> {
     pub(super) config: &'a Config,
     pub(super) axis: Axis,
     /// The layer of the encoder, or the encoder's that the decoder undoes.
-    pub(super) layer: usize,
+    pub(super) level: usize,
 }
 
 impl Layer<'_> {
     fn channels(&self) -> usize {
-        self.config.hidden_channels(self.layer)
+        self.config.hidden_channels(self.level)
     }
 
     fn prefix(&self, part: &str) -> String {
@@ -39,7 +39,7 @@ impl Layer<'_> {
     }
 
     fn number(&self, part: &str) -> usize {
-        if part == "encoder" { self.layer } else { self.config.depth - 1 - self.layer }
+        if part == "encoder" { self.level } else { self.config.depth - 1 - self.level }
     }
 
     /// The shape of a convolution's weights along this axis.
@@ -54,7 +54,7 @@ impl Layer<'_> {
         let width = padded(self.channels());
         match self.axis {
             Axis::Rows => Shape {
-                rows: nfft / 2 / stride.pow(self.layer as u32 + 1),
+                rows: nfft / 2 / stride.pow(self.level as u32 + 1),
                 tokens: self.config.spectrogram_frames(),
                 width,
                 margin_rows: context.max(kernel - stride).max(1),
@@ -62,7 +62,7 @@ impl Layer<'_> {
             },
             Axis::Tokens => Shape {
                 rows: 1,
-                tokens: (0..=self.layer).fold(self.config.segment_frames(), |n, _| n.div_ceil(stride)),
+                tokens: (0..=self.level).fold(self.config.segment_frames(), |n, _| n.div_ceil(stride)),
                 width,
                 margin_rows: 0,
                 margin_tokens: reach.max(kernel),
@@ -85,10 +85,10 @@ impl Compiler<'_> {
     ) -> Result<Place> {
         let (prefix, config, shape) = (layer.prefix("encoder"), layer.config, layer.shape());
         let (co, kernel) = (layer.channels(), config.kernel_size);
-        let ci = match (layer.layer, layer.axis) {
+        let ci = match (layer.level, layer.axis) {
             (0, Axis::Rows) => 2 * config.audio_channels,
             (0, Axis::Tokens) => config.audio_channels,
-            (layer, _) => config.hidden_channels(layer - 1),
+            (level, _) => config.hidden_channels(level - 1),
         };
         let weight =
             self.tensors.take(&format!("{prefix}.conv.weight"), &layer.weight_shape(co, ci, kernel))?;
@@ -116,7 +116,7 @@ impl Compiler<'_> {
     /// What every layer of an encoder but the first sees: `kernel` rows or tokens, from half a stride before its own on.
     pub(super) fn hidden_encoder(&mut self, layer: Layer<'_>, from: &Place) -> Result<Place> {
         let Config { stride, kernel_size: kernel, .. } = *layer.config;
-        let ci = layer.config.hidden_channels(layer.layer - 1);
+        let ci = layer.config.hidden_channels(layer.level - 1);
         let apart = if layer.axis == Axis::Rows { from.shape.row() } else { from.shape.width } as i64;
         let places = (0..kernel as i64).map(|tap| (tap - stride as i64 / 2) * apart).collect();
         let taps = Taps { places, len: ci };
@@ -147,10 +147,10 @@ impl Compiler<'_> {
         self.dconv(Side::Decoder, layer, &format!("{prefix}.dconv"), &middle)?;
 
         let (kernel, stride, row) = (config.kernel_size, config.stride, to.shape.width);
-        let co = match (layer.layer, layer.axis) {
+        let co = match (layer.level, layer.axis) {
             (0, Axis::Rows) => 2 * config.audio_channels * config.sources.len(),
             (0, Axis::Tokens) => config.audio_channels * config.sources.len(),
-            (layer, _) => config.hidden_channels(layer - 1),
+            (level, _) => config.hidden_channels(level - 1),
         };
         let weight =
             self.tensors.take(&format!("{prefix}.conv_tr.weight"), &layer.weight_shape(ci, co, kernel))?;
@@ -166,7 +166,7 @@ impl Compiler<'_> {
         let conv = self.matrix(&seen, stride * row, value, |n| bias.get(n % row).copied().unwrap_or(0.0))?;
         let limit = if square { to.shape.rows } else { to.shape.tokens };
         let spread = Spread { steps: stride, columns: row, along_rows: square, before: stride / 2, limit };
-        let finish = if layer.layer == 0 { Finish::StoreFloat } else { Finish::GeluAdd };
+        let finish = if layer.level == 0 { Finish::StoreFloat } else { Finish::GeluAdd };
         let (rows, tokens) = if square { (shape.rows + 1, shape.tokens) } else { (1, shape.tokens + 1) };
         let from = middle.view().strided((rows, 1), (tokens, 1));
         self.product(from, &conv, finish, to.view(), With { spread: Some(spread), ..With::default() });

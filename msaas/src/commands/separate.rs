@@ -98,6 +98,7 @@ fn load(args: &SeparateArgs, compute: &Compute) -> Result<Separator> {
     drop(watcher);
     let loaded = store.load(args.model(), wanted)?;
     let bag = Bag::new(loaded.members, loaded.weights.as_deref(), compute)?;
-    let settings = Settings { batch: usize::from(args.batch), threads: usize::from(args.jobs) };
+    let (batch, threads) = (usize::from(args.batch), usize::from(args.jobs));
+    let settings = Settings { batch, threads, ..Settings::default() };
     Ok(Separator::new(bag, settings)?)
 }

@@ -40,7 +40,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
             failpoint::reach("span.midway");
         };
         let done =
-            separation::span(loaded.engine(), song, request, layout.loudness, span, beat.stop(), &mut watch);
+            separation::span(loaded.engine(), song, &request, layout.loudness, span, beat.stop(), &mut watch);
         let (song, sums) = done.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
         loaded.measured(span.count, start.elapsed());
         loaded.separated(audio_s * span.count as f64 / total as f64, start.elapsed());

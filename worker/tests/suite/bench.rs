@@ -58,7 +58,7 @@ impl Bench {
 
     /// The engines of one more worker.
     pub(crate) fn engines(&self) -> Arc<Engines> {
-        let settings = EngineSettings { batch: 1, threads: 1 };
+        let settings = EngineSettings { threads: 1, ..EngineSettings::default() };
         Arc::new(Engines::new(models(self.root.path()), Compute::cpu(), settings))
     }
 

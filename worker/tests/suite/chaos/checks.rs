@@ -73,7 +73,8 @@ pub(crate) async fn queue_rests(book: &Book, ledger: &Ledger) {
 
 /// Every job that succeeded has the stems of one pass, those that are no songs have failed, and no others.
 pub(crate) async fn ends_are_right(book: &Arc<Book>, site: &Site) -> BTreeMap<&'static str, usize> {
-    let engines = Engines::new(site.models(), Compute::cpu(), Settings { batch: 1, threads: 1 });
+    let settings = Settings { threads: 1, ..Settings::default() };
+    let engines = Engines::new(site.models(), Compute::cpu(), settings);
     let mut counts = BTreeMap::new();
     let pages = book.pages().clone();
     let engine = engines.get(&MODEL.parse().unwrap(), &mut || ()).unwrap();

@@ -1,0 +1,167 @@
+//! Segments that pass through a network together, of one song or of several.
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod trial;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::mixture::Mixture;
+use crate::network::Begun;
+use crate::separator::Separator;
+use crate::work::Work;
+
+#[cfg(test)]
+pub(crate) use trial::Trial;
+
+/// Batches on their way through the networks of a separator.
+///
+/// One thread goes round and round: [`Batches::begin`], [`Batches::finish`], [`Batches::begin`] again so that the
+/// device goes on, [`Batches::take`]. What a song gets does not depend on whose segments share a batch with its own.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    separator: &'a Separator,
+    /// What the device has, the oldest first.
+    begun: VecDeque<Batch<'a>>,
+    /// What is computed and not taken.
+    done: Option<(Batch<'a>, Result<()>)>,
+    /// Of earlier batches.
+    spare: Vec<Buffers>,
+}
+
+/// A batch that was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Computed {
+    /// Segments in it.
+    pub segments: usize,
+    /// Whether the device has another one meanwhile.
+    pub goes_on: bool,
+}
+
+/// A segment's place in a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seat {
+    pub(crate) work: u64,
+    /// Which of the work's passes.
+    pub(crate) pass: usize,
+    pub(crate) segment: usize,
+}
+
+#[derive(Debug)]
+struct Batch<'a> {
+    member: usize,
+    seats: Vec<Seat>,
+    buffers: Buffers,
+    begun: Result<Begun<'a>>,
+}
+
+/// What goes into a network and comes out of it.
+#[derive(Debug, Default)]
+struct Buffers {
+    windows: Vec<f32>,
+    outputs: Vec<f32>,
+}
+
+impl<'a> Batches<'a> {
+    /// None yet.
+    #[must_use]
+    pub fn new(separator: &'a Separator) -> Self {
+        Self { separator, begun: VecDeque::new(), done: None, spare: Vec::new() }
+    }
+
+    /// Reads the next segments of `works`, first come, first served, and has the device begin with them; gives
+    /// whether it has to be asked again.
+    ///
+    /// Where a batch would not be full while the device is busy, it waits for those who come meanwhile.
+    pub fn begin<'w, M: Mixture + 'w>(&mut self, works: impl IntoIterator<Item = &'w mut Work<M>>) -> bool {
+        if self.begun.len() + usize::from(self.done.is_some()) >= self.separator.in_flight() {
+            return false;
+        }
+        let mut works: Vec<_> = works.into_iter().collect();
+        let most = self.separator.batch();
+        let Some(member) = works.iter().find_map(|work| work.member()) else { return false };
+        let mut seats = Vec::new();
+        for work in &mut works {
+            let free = most - seats.len();
+            seats.extend(std::iter::from_fn(|| work.seat(member, most)).take(free));
+        }
+        if seats.len() < most && !self.begun.is_empty() {
+            for seat in seats.into_iter().rev() {
+                if let Some(work) = of(&mut works, seat) {
+                    work.leave(seat);
+                }
+            }
+            return false;
+        }
+        let network = &self.separator.bag().members()[member].model;
+        let window = 2 * network.config().segment_frames();
+        let mut buffers = self.spare.pop().unwrap_or_default();
+        buffers.windows.clear();
+        // A song that cannot be read leaves its seats.
+        seats.retain(|seat| {
+            let at = buffers.windows.len();
+            buffers.windows.resize(at + window, 0.0);
+            let read = of(&mut works, *seat).is_some_and(|work| work.read(*seat, &mut buffers.windows[at..]));
+            if !read {
+                buffers.windows.truncate(at);
+            }
+            read
+        });
+        if seats.is_empty() {
+            self.spare.push(buffers);
+            return true;
+        }
+        buffers.outputs.resize(buffers.windows.len() * network.config().sources.len(), 0.0);
+        let begun = network.begin(&buffers.windows);
+        self.begun.push_back(Batch { member, seats, buffers, begun });
+        true
+    }
+
+    /// Waits until the oldest batch is computed; none where there is none.
+    pub fn finish(&mut self) -> Option<Computed> {
+        let mut batch = self.begun.pop_front()?;
+        let Buffers { windows, outputs } = &mut batch.buffers;
+        let begun = std::mem::replace(&mut batch.begun, Err(Error::Canceled));
+        let done = self.separator.finish(batch.member, begun, windows, outputs);
+        let computed = Computed { segments: batch.seats.len(), goes_on: !self.begun.is_empty() };
+        self.done = Some((batch, done));
+        Some(computed)
+    }
+
+    /// Gives what was computed to those of `works` that it is of; what is of others is dropped.
+    pub fn take<'w, M: Mixture + 'w>(&mut self, works: impl IntoIterator<Item = &'w mut Work<M>>) {
+        let Some((Batch { seats, buffers, .. }, done)) = self.done.take() else { return };
+        let mut works: Vec<_> = works.into_iter().collect();
+        match done {
+            Ok(()) => {
+                let each = buffers.outputs.len() / seats.len();
+                for (seat, output) in seats.iter().zip(buffers.outputs.chunks_exact(each)) {
+                    if let Some(work) = of(&mut works, *seat) {
+                        work.take(*seat, output);
+                    }
+                }
+            }
+            Err(error) if seats.iter().all(|seat| seat.work == seats[0].work) => {
+                if let Some(work) = of(&mut works, seats[0]) {
+                    work.fail(error);
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for seat in seats {
+                    if let Some(work) = of(&mut works, seat) {
+                        work.fail(Error::Batch(Arc::clone(&error)));
+                    }
+                }
+            }
+        }
+        self.spare.push(buffers);
+    }
+}
+
+fn of<'b, M: Mixture>(works: &'b mut [&mut Work<M>], seat: Seat) -> Option<&'b mut Work<M>> {
+    works.iter_mut().map(|work| &mut **work).find(|work| work.id() == seat.work)
+}
