@@ -1,7 +1,7 @@
 //! What is measured, and printed.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use demucs::cuda::bench::Bench;
 use demucs::cuda::{Card, Compiled, Precision};
@@ -9,7 +9,8 @@ use demucs::kernels::bench::operations;
 use demucs::seeded::{checkpoint, signal, small_kwargs};
 use demucs::weights::Checkpoint;
 use demucs::{
-    Bag, BoxError, Compute, Device, Kernels, Loudness, Network, Request, Samples, Separator, Settings, Stem,
+    Bag, Batches, BoxError, Compute, Device, Kernels, Loudness, Mixture, Network, Request, Samples,
+    Separator, Settings, Stem, StemSink,
 };
 use serde_json::{Value, json};
 
@@ -130,7 +131,7 @@ impl Measure {
                     say(&json!({"precision": name, "batch": batch, "error": "too little memory"}));
                     break;
                 }
-                self.fill(&network, batch)?;
+                fill(&network, batch)?;
                 let segment = self.settled(seconds, || Ok(network.time(batch)?))? / batch as f64;
                 let flop = operations(network.config()) as f64;
                 say(&json!({
@@ -146,7 +147,7 @@ impl Measure {
     pub(crate) fn kernels(&self, batch: usize) -> Result<()> {
         for (name, precision) in PRECISIONS {
             let network = self.compiled(precision, batch)?;
-            self.fill(&network, batch)?;
+            fill(&network, batch)?;
             let whole = self.settled(0.5, || Ok(network.time(batch)?))?;
             let rounds = if self.emulated { 1 } else { 25 };
             let rounds: Vec<_> =
@@ -199,27 +200,43 @@ impl Measure {
         Ok(())
     }
 
-    /// Prints what many songs take, and what memory they leave.
+    /// Prints what many songs take that wait together, and what memory grows by meanwhile.
     pub(crate) fn queue(&self, samples: &str, songs: usize) -> Result<()> {
         let minutes = if self.emulated { 0.01 } else { SONG };
         let separator = self.separator(Kernels::Half, if self.emulated { 2 } else { 16 })?;
         let rate = f64::from(separator.bag().samplerate());
         let mut song = repeated(samples, (60.0 * minutes * rate) as usize)?;
-        let mut stems = Stems::new();
-        separated(&separator, &mut song, &mut stems)?;
-        let (start, first) = (Instant::now(), self.memory()?);
-        say(&json!({"begins": true}));
-        let (mut walls, mut least) = (Vec::new(), first);
-        for _ in 0..songs {
-            walls.push(separated(&separator, &mut song, &mut stems)?);
-            let (resident, free) = self.memory()?;
-            least = (least.0.max(resident), least.1.min(free));
+        separated(&separator, &mut song, &mut Stems::new())?;
+        let request = Request::new(Stem::all(separator.bag().sources()));
+        let loudness = Loudness::of(&mut song)?;
+        let work = |_| separator.work(Heard(&song), &request, loudness);
+        let mut works: Vec<_> = (0..songs).map(work).collect::<demucs::Result<_>>()?;
+
+        let most = separator.batch() * separator.in_flight();
+        let (begun, start, first) = (unix_s(), Instant::now(), self.memory()?);
+        let (mut resident, mut free) = first;
+        let mut batches = Batches::new(&separator);
+        while !works.is_empty() {
+            while batches.begin(works.iter_mut().take(most)) {}
+            batches.finish();
+            batches.begin(works.iter_mut().take(most));
+            batches.take(&mut works);
+            for work in works.iter_mut().take(most) {
+                work.check()?;
+                while work.hand_out(&mut Nowhere)? {}
+            }
+            let left = works.len();
+            works.retain(|work| !work.is_done());
+            if works.len() < left {
+                let now = self.memory()?;
+                (resident, free) = (resident.max(now.0), free.min(now.1));
+            }
         }
         let wall = start.elapsed().as_secs_f64();
         say(&json!({
-            "songs": songs, "audio_s": 60.0 * minutes, "wall_s": wall, "song_s": median(walls),
-            "songs_an_hour": songs as f64 / wall * 3600.0, "grown_bytes": least.0 - first.0,
-            "card_grown_bytes": first.1 - least.1,
+            "songs": songs, "audio_s": 60.0 * minutes, "wall_s": wall, "song_s": wall / songs as f64,
+            "begun_unix_s": begun, "ended_unix_s": unix_s(), "grown_bytes": resident - first.0,
+            "card_grown_bytes": first.1 - free,
         }));
         Ok(())
     }
@@ -232,21 +249,13 @@ impl Measure {
     }
 
     fn compiled(&self, precision: Precision, batch: usize) -> Result<Compiled> {
-        Ok(Compiled::from_checkpoint(self.checkpoint.clone(), self.card()?, precision, batch, None)?)
+        Ok(Compiled::from_checkpoint(&self.checkpoint, self.card()?, precision, batch, None)?)
     }
 
     fn separator(&self, kernels: Kernels, batch: usize) -> Result<Separator> {
         let compute = Compute { device: self.device.clone(), kernels };
         let bag = Bag::new(vec![self.checkpoint.clone()], None, &compute)?;
-        Ok(Separator::new(bag, Settings { batch, threads: 0 })?)
-    }
-
-    /// Gives a network a batch to compute, so that nothing is a zero.
-    fn fill(&self, network: &Compiled, batch: usize) -> Result<()> {
-        let config = network.config();
-        let mix = signal(config.segment_frames()).concat().repeat(batch);
-        let mut out = vec![0.0; mix.len() * config.sources.len()];
-        Ok(network.forward(&mix, &mut out)?)
+        Ok(Separator::new(bag, Settings { batch, ..Settings::default() })?)
     }
 
     /// The median of at least five runs, for so many seconds, behind as many that warm a card up.
@@ -286,7 +295,7 @@ fn opened(word: &str) -> Result<Device> {
 fn loaded(word: &str) -> Result<Checkpoint> {
     let kwargs = match word {
         "small" => small_kwargs(&["drums", "bass", "other", "vocals"]),
-        "seeded" => serde_json::from_str(include_str!("../src/weights/955717e8.json"))?,
+        "seeded" => serde_json::from_str(include_str!("../../src/weights/955717e8.json"))?,
         file => return Ok(Checkpoint::from_bytes(&std::fs::read(file)?)?),
     };
     Ok(checkpoint(kwargs, 1)?)
@@ -299,6 +308,44 @@ fn separated(separator: &Separator, song: &mut Samples, stems: &mut Stems) -> Re
     let start = Instant::now();
     separator.separate(song, &request, stems, &mut ())?;
     Ok(start.elapsed().as_secs_f64())
+}
+
+/// Gives a network a batch to compute, so that nothing is a zero.
+fn fill(network: &Compiled, batch: usize) -> Result<()> {
+    let config = network.config();
+    let mix = signal(config.segment_frames()).concat().repeat(batch);
+    let mut out = vec![0.0; mix.len() * config.sources.len()];
+    Ok(network.forward(&mix, &mut out)?)
+}
+
+/// A song that many have.
+struct Heard<'a>(&'a Samples);
+
+impl Mixture for Heard<'_> {
+    fn frames(&self) -> usize {
+        self.0.channels[0].len()
+    }
+
+    fn read(&mut self, start: usize, left: &mut [f32], right: &mut [f32]) -> Result<()> {
+        let [all_left, all_right] = &self.0.channels;
+        left.copy_from_slice(&all_left[start..][..left.len()]);
+        right.copy_from_slice(&all_right[start..][..right.len()]);
+        Ok(())
+    }
+}
+
+/// Lets stems go.
+struct Nowhere;
+
+impl StemSink for Nowhere {
+    fn write(&mut self, _: usize, _: [&[f32]; 2]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The clock by which other programs watch the card.
+fn unix_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn say(line: &Value) {
