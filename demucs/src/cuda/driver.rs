@@ -39,6 +39,8 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     unsafe fn drop_stream(&self, stream: Handle);
     unsafe fn upload(&self, stream: Handle, from: *const c_void, to: u64, bytes: usize) -> Result<()>;
     unsafe fn download(&self, stream: Handle, from: u64, to: *mut c_void, bytes: usize) -> Result<()>;
+    /// From one place of the card to another one, that do not overlap.
+    unsafe fn copy(&self, stream: Handle, from: u64, to: u64, bytes: usize) -> Result<()>;
     /// Waits until all that was given to the stream is done.
     unsafe fn finish(&self, stream: Handle) -> Result<()>;
 

@@ -129,6 +129,13 @@ impl Driver for Emulation {
         Ok(())
     }
 
+    unsafe fn copy(&self, _: Handle, from: u64, to: u64, bytes: usize) -> Result<()> {
+        let (from, to) = (ptr::with_exposed_provenance(from as usize), to as usize);
+        // SAFETY: both have these bytes.
+        unsafe { ptr::copy::<u8>(from, ptr::with_exposed_provenance_mut(to), bytes) };
+        Ok(())
+    }
+
     unsafe fn finish(&self, _: Handle) -> Result<()> {
         Ok(())
     }

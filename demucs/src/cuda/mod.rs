@@ -9,6 +9,8 @@
 #![expect(unsafe_code, reason = "kernels are given addresses, and drivers are written in C")]
 
 pub mod arguments;
+#[doc(hidden)]
+pub mod bench;
 mod card;
 mod compiler;
 mod driver;

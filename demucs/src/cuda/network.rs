@@ -44,7 +44,7 @@ pub struct Compiled {
     coming: Stream,
     leaving: Stream,
     /// What the sequences read and write.
-    _memory: Vec<Memory>,
+    memory: Vec<Memory>,
 }
 
 /// What a slot is doing.
@@ -123,7 +123,7 @@ impl Compiled {
             computing: card.stream()?,
             coming: card.stream()?,
             leaving: card.stream()?,
-            _memory: memory,
+            memory,
         })
     }
 
@@ -199,6 +199,42 @@ impl Compiled {
             self.finish(0, out)?;
         }
         Ok(())
+    }
+
+    /// Bytes of the card that it has: weights, and what batches need.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.memory.iter().chain(self.places.iter().flatten()).map(Memory::bytes).sum()
+    }
+
+    /// Seconds of the card that a batch of so many segments takes, without copies: computes again what came to the first slot.
+    ///
+    /// # Errors
+    /// [`Error::Card`] where the card fails.
+    ///
+    /// # Panics
+    /// Where there is no recording for such a batch: those are of powers of two, and of the most.
+    pub fn time(&self, batch: usize) -> Result<f64> {
+        let _alone = self.slot(0);
+        self.computing.time(self.sequence(batch))
+    }
+
+    /// The same for each launch, which has a kernel's name.
+    ///
+    /// # Errors
+    /// [`Error::Card`] where the card fails.
+    ///
+    /// # Panics
+    /// As [`Self::time`] does.
+    pub fn time_each(&self, batch: usize) -> Result<Vec<(&str, f64)>> {
+        let _alone = self.slot(0);
+        let sequence = self.sequence(batch);
+        Ok(sequence.kernels().zip(self.computing.time_each(sequence)?).collect())
+    }
+
+    fn sequence(&self, batch: usize) -> &Sequence {
+        let found = self.sequences[0].iter().find(|(size, _)| *size == batch);
+        &found.expect("a batch that there is a recording for").1
     }
 
     /// Floats of a segment that comes, and of one that leaves.

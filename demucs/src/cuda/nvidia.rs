@@ -244,6 +244,13 @@ impl Driver for Nvidia {
             .map_err(failed("download"))
     }
 
+    unsafe fn copy(&self, stream: Handle, from: u64, to: u64, bytes: usize) -> Result<()> {
+        self.enter()?;
+        // SAFETY: the caller's.
+        unsafe { sys::cuMemcpyDtoDAsync_v2(to, from, bytes, pointer(stream)).result() }
+            .map_err(failed("copy"))
+    }
+
     unsafe fn finish(&self, stream: Handle) -> Result<()> {
         self.enter()?;
         // SAFETY: the caller's.

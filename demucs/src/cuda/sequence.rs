@@ -69,13 +69,26 @@ impl Sequence {
     pub(super) fn run(&self, card: &Card, stream: Handle) -> Result<()> {
         assert!(self.card.is(card), "a sequence of another card");
         let recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: a stream of this driver; whoever made the sequence answers for its launches.
-        unsafe {
-            match *recording {
-                Some(recording) => self.card.driver.replay(stream, recording),
-                None => self.launches.iter().try_for_each(|launch| self.card.driver.launch(stream, launch)),
-            }
+        match *recording {
+            // SAFETY: a stream of this driver; whoever made the sequence answers for its launches.
+            Some(recording) => unsafe { self.card.driver.replay(stream, recording) },
+            None => self.launch_each(card, stream, || Ok(())),
         }
+    }
+
+    /// Launch by launch, even where it was recorded; `launched` is called behind each.
+    pub(super) fn launch_each(
+        &self,
+        card: &Card,
+        stream: Handle,
+        mut launched: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        assert!(self.card.is(card), "a sequence of another card");
+        self.launches.iter().try_for_each(|launch| {
+            // SAFETY: a stream of this driver; whoever made the sequence answers for its launches.
+            unsafe { self.card.driver.launch(stream, launch)? };
+            launched()
+        })
     }
 }
 

@@ -60,6 +60,25 @@ impl Stream {
         self.copying(to)
     }
 
+    /// Copies the first `bytes` of one memory to the beginning of another one, and waits for it: gives the seconds of the card.
+    ///
+    /// # Errors
+    /// [`crate::Error::Card`] where it fails.
+    ///
+    /// # Panics
+    /// Where either has fewer.
+    pub fn copy(&self, from: &Memory, to: &mut Memory, bytes: usize) -> Result<f64> {
+        let (from, to) = (from.part(&self.card, 0, bytes), to.part(&self.card, 0, bytes));
+        let begun = self.mark()?;
+        // SAFETY: both have these bytes, are two memories, and are borrowed until the copy is done.
+        let copied = unsafe { self.card.driver.copy(self.handle, from, to, bytes) };
+        let ended = self.mark();
+        // Whatever became of it, nobody has them again before the stream is done.
+        self.finish()?;
+        copied?;
+        ended?.seconds_since(&begun)
+    }
+
     fn copying<T: Value>(&self, values: Pinned<T>) -> Result<Copying<T>> {
         match self.mark() {
             Ok(done) => Ok(Copying { done, values: Some(values) }),
@@ -77,6 +96,31 @@ impl Stream {
     /// [`crate::Error::Card`] where a launch fails, or what ran before it.
     pub fn run(&self, sequence: &Sequence) -> Result<()> {
         sequence.run(&self.card, self.handle)
+    }
+
+    /// Runs a sequence, and waits for it: gives the seconds of the card.
+    ///
+    /// # Errors
+    /// [`crate::Error::Card`] where a launch fails, or what ran before it.
+    pub fn time(&self, sequence: &Sequence) -> Result<f64> {
+        let begun = self.mark()?;
+        self.run(sequence)?;
+        self.mark()?.seconds_since(&begun)
+    }
+
+    /// The same for each of its launches, which are not run as one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Card`] where a launch fails, or what ran before it.
+    pub fn time_each(&self, sequence: &Sequence) -> Result<Vec<f64>> {
+        // All of it once before, so that launches wait for the card and not the card for launches.
+        self.run(sequence)?;
+        let mut marks = vec![self.mark()?];
+        sequence.launch_each(&self.card, self.handle, || {
+            marks.push(self.mark()?);
+            Ok(())
+        })?;
+        marks.windows(2).map(|pair| pair[1].seconds_since(&pair[0])).collect()
     }
 
     /// An event behind all that was given so far.

@@ -4,13 +4,26 @@ use super::Kernels;
 use super::attention::{self, Attention, KEYS};
 use super::buffer::Buffer;
 use super::isa::Isa;
+use super::operations::{self, Block, Part};
 use super::packed::Packed;
 use super::product::{Finish, Out, Product, Runs};
+use crate::model::Config;
 
 /// Kernels that this processor has, the fastest first.
 #[must_use]
 pub fn kernels() -> Vec<&'static str> {
     Isa::all().map(|isa| isa.name).collect()
+}
+
+/// Multiplications and additions of a segment's products.
+#[must_use]
+pub fn operations(config: &Config) -> u64 {
+    let layers = (0..config.depth)
+        .flat_map(|i| [Block::Encoder(i), Block::TimeEncoder(i), Block::Decoder(i), Block::TimeDecoder(i)]);
+    let transformer = (0..config.t_layers)
+        .flat_map(|i| [Block::Transformer(Part::Project(i)), Block::Transformer(Part::Attend(i))]);
+    let blocks = layers.chain(transformer).chain([Block::Enter, Block::Leave]);
+    blocks.map(|block| operations::of(config, block)).sum()
 }
 
 fn isa(name: &str) -> Isa {
