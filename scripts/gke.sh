@@ -17,7 +17,6 @@ Settings are variables:
   CLUSTER      name of the cluster and its registry  [default: msaas]
   MACHINE      of the GPU pool                       [default: g2-standard-8]
   GPU          its GPU                               [default: nvidia-l4]
-  CAPABILITY   and that one's compute capability     [default: 89]
   MAX_NODES    GPU nodes at most; at least there are none  [default: 4]
   HOST         the name of the service, for an ingress  [default: none; it is reached by port-forward]
   TLS_CERT, TLS_KEY    files of that name's certificate
@@ -105,8 +104,7 @@ step "workers by what waits and runs" helm upgrade --install keda keda --repo ht
     --namespace keda --create-namespace --wait
 for name in rest worker; do
     options=(--build-arg "VERSION=$version" --build-arg "REVISION=$(git rev-parse HEAD)")
-    [ "$name" = rest ] || options+=(--build-arg FEATURES=cuda --build-arg "CUDA_COMPUTE_CAP=${CAPABILITY:-89}"
-        --build-arg BUILDER=docker.io/nvidia/cuda:12.4.1-devel-ubuntu22.04)
+    [ "$name" = rest ] || options+=(--build-arg FEATURES=cuda)
     step "the image of $name" docker build --file "Dockerfile.$name" --tag "$registry/msaas-$name:$version" "${options[@]}" .
     step "to the registry" docker push "$registry/msaas-$name:$version"
 done
