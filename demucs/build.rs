@@ -116,7 +116,16 @@ mod card {
         fs::create_dir_all(&between).map_err(|error| format!("{}: {error}", between.display()))?;
         let mut command = Command::new(nvcc);
         command
-            .args(["-fatbin", "-std=c++17", "-O3", "--threads", "0", "--keep", "--keep-dir"])
+            .args([
+                "-fatbin",
+                "-std=c++17",
+                "-O3",
+                "--threads",
+                "0",
+                "-Xfatbin=-compress-all",
+                "--keep",
+                "--keep-dir",
+            ])
             .arg(&between);
         command.args(CODE.iter().flat_map(|code| ["-gencode", code]));
         run(command.arg("-o").arg(&image).arg(source))?;

@@ -17,7 +17,6 @@ Settings are variables:
   CLUSTER      name of the cluster and its registry  [default: msaas]
   MACHINE      of the GPU pool                       [default: g2-standard-8]
   GPU          its GPU                               [default: nvidia-l4]
-  CAPABILITY   and that one's compute capability     [default: 89]
   MAX_NODES    GPU nodes at most, and so workers; at least there are none  [default: 4]
   SERVICES     private addresses for the cluster's services  [default: 172.20.0.0/20]
   HOST         the name of the service, for an ingress  [default: none; it is reached by port-forward]
@@ -118,8 +117,7 @@ step "workers by what waits and runs" helm upgrade --install keda keda --repo ht
     --namespace keda --create-namespace --wait
 for name in rest worker; do
     options=(--platform linux/amd64 --build-arg "VERSION=$version" --build-arg "REVISION=$(git rev-parse HEAD)")
-    [ "$name" = rest ] || options+=(--build-arg FEATURES=cuda --build-arg "CUDA_COMPUTE_CAP=${CAPABILITY:-89}"
-        --build-arg BUILDER=docker.io/nvidia/cuda:12.4.1-devel-ubuntu22.04)
+    [ "$name" = rest ] || options+=(--build-arg FEATURES=cuda)
     step "the image of $name" docker build --file "Dockerfile.$name" --tag "$registry/msaas-$name:$version" "${options[@]}" .
     step "to the registry" docker push "$registry/msaas-$name:$version"
 done

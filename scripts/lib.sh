@@ -44,7 +44,7 @@ install_for_build() {
 
 install_for_tests() {
     install_for_build
-    need_packages curl=curl git=git /bin/kill=procps ffmpeg=ffmpeg openssl=openssl shellcheck=shellcheck python3=python3
+    need_packages c++=g++ curl=curl git=git /bin/kill=procps ffmpeg=ffmpeg openssl=openssl shellcheck=shellcheck python3=python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages no-such-command=python3-venv
     local servers
     servers=$(scripts/servers.sh)

@@ -18,16 +18,15 @@ cp LICENSE-* THIRD-PARTY.md "$root/usr/share/doc/msaas/"
 # The loader has its place in every program; it looks for all others in /lib without being told.
 for program in "$@"; do ldd "$program"; done | sort -u | while read -r name arrow path _; do
     case "$name $arrow $path" in
-    # The driver's library comes from the machine that has the device.
-    libcuda.so*) ;;
     *" => not") echo "nothing here has $name" >&2 && exit 1 ;;
     *" => /"*) cp -L "$path" "$root/lib/$name" ;;
     /*) mkdir -p "$root${name%/*}" && cp -L "$name" "$root$name" ;;
     esac
 done
-# What NVRTC opens by itself.
-for opened in /usr/local/cuda/lib64/libnvrtc-builtins.so.*; do
-    [ ! -e "$opened" ] || [ -z "$(find "$root/lib" -name 'libnvrtc.so.*')" ] || cp -P "$opened" "$root/lib/"
-done
+# NVIDIA's driver comes from the machine that has the card, and asks for parts of the C library by their old names.
+if grep -q cuInit "$@"; then
+    libraries=$(ldd "$1" | sed -n 's|.* => \(/.*\)/libc\.so\.6 .*|\1|p')
+    cp -L "$libraries/libdl.so.2" "$libraries/libpthread.so.0" "$libraries/librt.so.1" "$root/lib/"
+fi
 # When it was built makes no difference.
 find "$root" -exec touch --no-dereference --date @0 {} +

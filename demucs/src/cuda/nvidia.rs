@@ -62,17 +62,15 @@ impl Nvidia {
         if !unsafe { sys::is_culib_present() } {
             return refuse("no NVIDIA driver is installed here".into());
         }
-        match result::init() {
-            Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => {
+        let count = match result::init().and_then(|()| result::device::get_count()) {
+            Ok(0) | Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => {
                 return refuse("the NVIDIA driver finds no card".into());
             }
-            other => other.map_err(|error| {
-                Error::Request(format!("the NVIDIA driver does not start: {}", word(error)))
-            })?,
-        }
-        let count = result::device::get_count().map_err(failed("count of cards"))? as usize;
+            Err(error) => return refuse(format!("the NVIDIA driver does not start: {}", word(error))),
+            Ok(count) => count as usize,
+        };
         if index >= count {
-            return refuse(format!("there is no card {index}: the last one is {}", count.saturating_sub(1)));
+            return refuse(format!("there is no card {index}: the last one is {}", count - 1));
         }
         let device = result::device::get(index as c_int).map_err(failed("card"))?;
         let properties = properties(index, device).map_err(failed("properties of a card"))?;
@@ -129,8 +127,8 @@ impl Nvidia {
 }
 
 fn too_old((major, minor): (u32, u32)) -> String {
-    let (needed, _) = compiled::TOOLKIT;
-    format!("the NVIDIA driver knows CUDA {major}.{minor}, the kernels need one for CUDA {needed}")
+    let (of, and) = compiled::TOOLKIT;
+    format!("the NVIDIA driver (CUDA {major}.{minor}) is too old for the kernels (CUDA {of}.{and})")
 }
 
 fn properties(index: usize, device: sys::CUdevice) -> Driven<Properties> {

@@ -1,11 +1,20 @@
-//! The device layer on the emulated card.
+//! Memory, streams and launches.
 
 use super::*;
 use crate::error::Error;
 
+/// The card of this machine where there is one, else that which is emulated.
+fn card() -> Card {
+    #[cfg(feature = "cuda")]
+    if let Ok(card) = Card::open(0) {
+        return card;
+    }
+    Card::emulated()
+}
+
 #[test]
 fn memory_is_zeroed_and_gives_back_what_was_copied_there() {
-    let card = Card::emulated();
+    let card = card();
     let memory = card.zeroed(40).unwrap();
     assert_eq!((memory.bytes(), memory.address() % 256), (40, 0));
     card.upload(&[1.5f32, -2.0], &memory, 8).unwrap();
@@ -17,7 +26,7 @@ fn memory_is_zeroed_and_gives_back_what_was_copied_there() {
 #[test]
 #[should_panic(expected = "12 bytes behind 32 of 40")]
 fn a_copy_beyond_the_end_is_refused() {
-    let card = Card::emulated();
+    let card = card();
     let memory = card.zeroed(40).unwrap();
     let _ = card.upload(&[0i32; 3], &memory, 32);
 }
@@ -25,13 +34,13 @@ fn a_copy_beyond_the_end_is_refused() {
 #[test]
 #[should_panic(expected = "memory of another card")]
 fn memory_of_another_card_is_refused() {
-    let memory = Card::emulated().zeroed(40).unwrap();
-    let _ = Card::emulated().upload(&[0u8], &memory, 0);
+    let memory = card().zeroed(40).unwrap();
+    let _ = card().upload(&[0u8], &memory, 0);
 }
 
 #[test]
 fn streams_copy_what_is_pinned() {
-    let card = Card::emulated();
+    let card = card();
     let (up, down) = (card.stream().unwrap(), card.stream().unwrap());
     let memory = card.zeroed(12).unwrap();
     let mut values = card.pinned::<f32>(4).unwrap();
@@ -50,7 +59,7 @@ fn streams_copy_what_is_pinned() {
 #[test]
 fn too_much_memory_is_an_error_of_its_own() {
     for bytes in [usize::MAX, usize::MAX / 4] {
-        assert!(matches!(Card::emulated().zeroed(bytes), Err(Error::OutOfMemory(_))), "{bytes}");
+        assert!(matches!(card().zeroed(bytes), Err(Error::OutOfMemory(_))), "{bytes}");
     }
 }
 
@@ -60,7 +69,7 @@ fn launches_that_no_card_takes_are_refused() {
         let args = Box::new(arguments::Moments::default());
         let launch = Launch { kernel: kernel.into(), grid, shared: 0, args };
         // SAFETY: it is refused.
-        unsafe { Card::emulated().sequence(vec![launch]) }.unwrap_err().to_string()
+        unsafe { card().sequence(vec![launch]) }.unwrap_err().to_string()
     };
     assert_eq!(refusal("nothing", [1; 3]), "the card failed: nothing: there is no such kernel");
     assert_eq!(refusal("nothing", [1, 0, 1]), "the card failed: nothing: a grid of [1, 0, 1] blocks");
@@ -92,7 +101,7 @@ unsafe impl Arguments for Other {}
 
 #[test]
 fn kernels_take_structures_of_their_size_and_no_other() {
-    let card = Card::emulated();
+    let card = card();
     let takes = |kernel: &'static str, args| {
         let launch = Launch { kernel: kernel.into(), grid: [1; 3], shared: 0, args };
         // SAFETY: it is never run.
@@ -107,7 +116,7 @@ fn kernels_take_structures_of_their_size_and_no_other() {
 
 #[test]
 fn a_sequence_runs_its_launches_in_order() {
-    let card = Card::emulated();
+    let card = card();
     let (partials, moments) = (card.zeroed(3 * 16).unwrap(), card.zeroed(8).unwrap());
     let values = card.zeroed(4 * 6).unwrap();
     card.upload(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 9.0], &values, 0).unwrap();
