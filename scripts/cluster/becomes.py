@@ -23,6 +23,9 @@ CASES = [
      ['{"matchLabels":{"kubernetes.io/metadata.name":"monitoring"}}}],"ports":[{"port":4318}]',
       '{"name":"OTEL_EXPORTER_OTLP_HEADERS","valueFrom":{"secretKeyRef":{"name":"msaas-otlp","key":"headers"}}}']),
     ("default", {"otlpEndpoint": "http://collector2"}, ['{"matchLabels":{"kubernetes.io/metadata.name":"msaas"}}}],"ports":[{"port":80}]']),
+    ("default", {"trust.existingSecret": "msaas-ca"}, [
+        '{"name":"SSL_CERT_DIR","value":"/etc/msaas/trust"}', '{"name":"trust","secret":{"secretName":"msaas-ca"}}']),
+    ("external", {"trust.existingSecret": "msaas-ca"}, ['{"name":"trust","mountPath":"/etc/msaas/trust","readOnly":true},{"name":"keys"']),
     ("gpu", {"rest.settings.MSAAS_TOTAL_TIME": 1800}, ['"timeoutSec":1800']),
 ]
 

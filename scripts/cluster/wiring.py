@@ -98,6 +98,9 @@ def names(objects):
             for path in rule["http"]["paths"]:
                 if f"Service/{path['backend']['service']['name']}" not in there:
                     yield f"{name_of(thing)} leads to a service that is not there"
+        for backend in (one for rule in spec.get("rules", []) if thing["kind"] == "HTTPRoute" for one in rule["backendRefs"]):
+            if f"Service/{backend['name']}" not in there:
+                yield f"{name_of(thing)} leads to a service that is not there"
         pod = pod_of(thing) or {}
         secrets = [variable["valueFrom"]["secretKeyRef"]["name"] for container in containers_of(thing)
                    for variable in container.get("env", []) if "secretKeyRef" in variable.get("valueFrom", {})]

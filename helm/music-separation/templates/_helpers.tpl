@@ -87,6 +87,9 @@ checksum/{{ $server }}: {{ .auth | toJson | sha256sum | trunc 12 }}
 {{- else -}}
 {{ include "msaas.secretVariable" (list "REDIS_URL" .Values.externalRedis.existingSecret "url") }}
 {{- end }}
+{{- with include "msaas.trustVariable" . }}
+{{ . }}
+{{- end }}
 {{- end }}
 
 {{/* Variables that rest and worker share. */}}
@@ -167,6 +170,30 @@ checksum/{{ $server }}: {{ .auth | toJson | sha256sum | trunc 12 }}
 {{/* The longest time from a request to the head of its answer, in seconds. */}}
 {{- define "msaas.totalSeconds" -}}
 {{ include "msaas.seconds" (.Values.rest.settings.MSAAS_TOTAL_TIME | default "1h") }}
+{{- end }}
+
+{{/* Certificates of further authorities, which are trusted for Redis and the store beside those of the image: variable, mount, volume. */}}
+{{- define "msaas.trustVariable" -}}
+{{- if .Values.trust.existingSecret -}}
+- name: SSL_CERT_DIR
+  value: /etc/msaas/trust
+{{- end }}
+{{- end }}
+
+{{- define "msaas.trustMount" -}}
+{{- if .Values.trust.existingSecret -}}
+- name: trust
+  mountPath: /etc/msaas/trust
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "msaas.trustVolume" -}}
+{{- with .Values.trust.existingSecret -}}
+- name: trust
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- end }}
 
 {{/* Who is whose, in rules of the network. */}}
