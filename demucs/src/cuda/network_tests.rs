@@ -1,9 +1,10 @@
-//! Whole networks on the emulated card against the plain one.
+//! Whole networks on a card against the plain one.
 
 use candle_core::{Device, Tensor};
 use serde_json::{Map, Value};
 
-use super::{Card, Compiled, Precision};
+use super::tests::card;
+use super::{Compiled, Precision};
 use crate::model::HTDemucs;
 use crate::seeded::{changed, checkpoint, signal, small_kwargs};
 use crate::weights::Checkpoint;
@@ -17,7 +18,7 @@ fn segments(batch: usize, n: usize) -> Vec<f32> {
 }
 
 fn compiled(checkpoint: &Checkpoint, precision: Precision, batch: usize) -> Compiled {
-    Compiled::from_checkpoint(checkpoint, &Card::emulated(), precision, batch, None).unwrap()
+    Compiled::from_checkpoint(checkpoint, &card(), precision, batch, None).unwrap()
 }
 
 /// SNR in dB of what a card makes of a batch against the plain network.
@@ -88,7 +89,7 @@ fn batches_in_both_slots_do_not_disturb_each_other() {
 fn a_batch_is_as_large_as_the_memory_that_may_be_taken() {
     let seeded = || checkpoint(small_kwargs(&SOURCES), 7).unwrap();
     let most = |budget: usize| {
-        Compiled::from_checkpoint(&seeded(), &Card::emulated(), Precision::Half, 16, Some(budget))
+        Compiled::from_checkpoint(&seeded(), &card(), Precision::Half, 16, Some(budget))
             .map(|network| network.most())
     };
     assert_eq!(most(1 << 30).unwrap(), 16);

@@ -4,7 +4,7 @@ use super::*;
 use crate::error::Error;
 
 /// The card of this machine where there is one, else that which is emulated.
-fn card() -> Card {
+pub(super) fn card() -> Card {
     #[cfg(feature = "cuda")]
     if let Ok(card) = Card::open(0) {
         return card;
