@@ -26,15 +26,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..runs {
         let (start, mut last) = (Instant::now(), Instant::now());
         let mut blocks = Vec::new();
-        pool.install(|| match &network {
-            Network::Fused(fused) => {
-                fused.profile(&mix, &mut out, &mut |block, operations| {
-                    blocks.push((block.to_owned(), operations, last.elapsed().as_secs_f64()));
-                    last = Instant::now();
-                });
-                Ok(())
-            }
-            _ => network.forward(&mix, &mut out),
+        pool.install(|| {
+            let Network::Fused(fused) = &network else { return network.forward(&mix, &mut out) };
+            fused.profile(&mix, &mut out, &mut |block, operations| {
+                blocks.push((block.to_owned(), operations, last.elapsed().as_secs_f64()));
+                last = Instant::now();
+            });
+            Ok(())
         })?;
         segments.push((start.elapsed().as_secs_f64(), blocks));
     }

@@ -98,7 +98,10 @@ impl Network {
     /// [`crate::Error::OutOfMemory`] where a smaller batch may fit, and those of the device.
     pub fn begin(&self, mix: &[f32]) -> Result<Begun<'_>> {
         let slot = match self {
-            Self::Plain(_) | Self::Fused(_) => 0,
+            Self::Plain(_) | Self::Fused(_) => {
+                let _ = mix;
+                0
+            }
             #[cfg(any(feature = "cuda", feature = "emulation"))]
             Self::Card(network) => network.begin(mix)?,
             #[cfg(test)]
@@ -139,12 +142,16 @@ impl Begun<'_> {
     /// # Errors
     /// Those of [`Network::begin`] and [`Network::forward`].
     pub fn finish(self, mix: &[f32], out: &mut [f32]) -> Result<()> {
-        match self.network {
-            Network::Plain(_) | Network::Fused(_) => self.network.forward(mix, out),
+        let Self { network, slot } = self;
+        match network {
+            Network::Plain(_) | Network::Fused(_) => {
+                let _ = slot;
+                network.forward(mix, out)
+            }
             #[cfg(any(feature = "cuda", feature = "emulation"))]
-            Network::Card(network) => network.finish(self.slot, out),
+            Network::Card(network) => network.finish(slot, out),
             #[cfg(test)]
-            Network::Trial(network) => network.finish(self.slot, out),
+            Network::Trial(network) => network.finish(slot, out),
         }
     }
 }
