@@ -54,6 +54,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(number.saturating_mul(factor)))
 }
 
+/// A length as a number with `k`, `M` or `G` (of 1024); bytes without.
+///
+/// # Errors
+/// A sentence for anything else.
+pub fn size(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match text[end..].trim_end_matches("iB").trim_end_matches('B') {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err("a length is a number with k, M or G".to_owned()),
+    };
+    let number: u64 = text[..end].parse().map_err(|_| "a length begins with a number".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "the length is too large".to_owned())
+}
+
 /// Why there is no ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
@@ -258,6 +275,16 @@ fn host_and_port(host: Option<&str>, port: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_lengths_have_units() {
+        assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("7d").unwrap(), Duration::from_hours(168));
+        assert!(duration("d").is_err() && duration("5x").is_err());
+        assert_eq!(size("200M").unwrap(), 200 << 20);
+        assert_eq!(size("1GiB").unwrap(), 1 << 30);
+        assert!(size("99999999999999999999G").is_err() && size("5x").is_err());
+    }
 
     #[test]
     fn a_password_of_any_letters_gets_into_the_address_of_redis_and_an_empty_one_does_not() {

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 });
                 Ok(())
             }
-            Network::Plain(_) => network.forward(&mix, &mut out),
+            _ => network.forward(&mix, &mut out),
         })?;
         segments.push((start.elapsed().as_secs_f64(), blocks));
     }

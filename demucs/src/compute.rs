@@ -62,6 +62,47 @@ impl Compute {
         }
     }
 
+    /// The devices of several such words with commas between them; `cuda:all` is every card. Their results are the same, and
+    /// none is named twice.
+    ///
+    /// # Errors
+    /// Those of [`Compute::named`], and [`Error::Request`] where the devices cannot work side by side.
+    pub fn all_named(devices: &str, kernels: &str) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for word in devices.split(',').map(str::trim) {
+            if word == "cuda:all" {
+                all.push(Self::named("cuda:0", kernels)?);
+                all.extend((1..).map_while(|card| Self::named(&format!("cuda:{card}"), kernels).ok()));
+            } else {
+                all.push(Self::named(word, kernels)?);
+            }
+        }
+        side_by_side(&all.iter().map(|one| (one.name(), one.resolved())).collect::<Vec<_>>())?;
+        Ok(all)
+    }
+
+    /// The name of its device, as in `cuda:1`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.device {
+            Device::Cpu => "cpu".into(),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Device::Cuda(card) => format!("cuda:{}", card.properties().number),
+            Device::Metal(_) => "metal".into(),
+        }
+    }
+
+    /// Segments that pass through a network together unless somebody says otherwise: as many as keep a card busy, of which two
+    /// batches are on their way at a time.
+    #[must_use]
+    pub fn usual_batch(&self) -> usize {
+        match &self.device {
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Device::Cuda(_) => 16,
+            _ => 1,
+        }
+    }
+
     /// Whether these kernels run on this device.
     ///
     /// # Errors
@@ -123,6 +164,19 @@ fn metal(_: usize) -> Result<Device> {
     Err(Error::Request("this program was built without Metal".into()))
 }
 
+/// Refuses devices whose results differ, and names that come twice, of `(name, what results depend on)`.
+fn side_by_side(devices: &[(String, String)]) -> Result<()> {
+    for (i, (name, kind)) in devices.iter().enumerate() {
+        if devices[..i].iter().any(|(other, _)| other == name) {
+            return Err(Error::Request(format!("{name} is named twice")));
+        }
+        if *kind != devices[0].1 {
+            return Err(Error::Request(format!("{} and {name} cannot share songs", devices[0].0)));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +219,22 @@ mod tests {
         }
         let refusal = compute("plain").check().unwrap_err().to_string();
         assert_eq!(refusal, "plain kernels compute on the CPU only");
+    }
+
+    #[test]
+    fn devices_that_work_side_by_side_are_of_one_kind_and_named_once() {
+        let kind = |word: &str| word.split(':').next().unwrap_or(word).to_owned();
+        let names =
+            |words: &[&str]| words.iter().map(|word| ((*word).to_owned(), kind(word))).collect::<Vec<_>>();
+        assert!(side_by_side(&names(&["cuda:0", "cuda:1", "cuda:3"])).is_ok());
+        let error = |words: &[&str]| side_by_side(&names(words)).unwrap_err().to_string();
+        assert_eq!(error(&["cuda:0", "cuda:1", "cuda:0"]), "cuda:0 is named twice");
+        assert_eq!(error(&["cpu", "cuda:0"]), "cpu and cuda:0 cannot share songs");
+        let one = Compute::all_named("cpu", "auto").unwrap();
+        assert_eq!(one.iter().map(Compute::name).collect::<Vec<_>>(), ["cpu"]);
+        for words in ["", "cpu,", "cpu,gpu", "cpu, cpu"] {
+            assert!(Compute::all_named(words, "auto").is_err(), "{words}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use candle_core::Tensor;
 
 use crate::compute::{Compute, Device};
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+use crate::cuda::OnCard;
 use crate::error::Result;
 use crate::kernels::{Fused, Kernels};
 use crate::model::{Config, HTDemucs};
@@ -15,6 +17,9 @@ pub enum Network {
     Plain(Box<HTDemucs>),
     /// In fused kernels, on the CPU.
     Fused(Box<Fused>),
+    /// In fused kernels, on a card of NVIDIA's.
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    Card(Box<OnCard>),
     /// As a device of its own would, with little memory.
     #[cfg(test)]
     Trial(Box<crate::batches::Trial>),
@@ -44,7 +49,20 @@ impl Network {
             Device::Cpu => Ok(Self::Fused(Box::new(Fused::from_checkpoint(checkpoint, compute.kernels)?))),
             Device::Metal(device) => plain(checkpoint, device),
             #[cfg(any(feature = "cuda", feature = "emulation"))]
-            Device::Cuda(card) => Err(crate::Error::Unsupported(format!("no network for {card}"))),
+            Device::Cuda(card) => Ok(Self::Card(Box::new(OnCard::new(checkpoint, card, compute.kernels)?))),
+        }
+    }
+
+    /// Makes it ready for batches of at most so many segments, in so many bytes of the device's own memory; gives how many
+    /// segments fit.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where none does, and those of the device.
+    pub fn settle(&self, batch: usize, memory: Option<u64>) -> Result<usize> {
+        match self {
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Self::Card(network) => network.settle(batch, memory.map(|bytes| bytes as usize)),
+            _ => Ok(memory.map_or(batch, |_| batch)),
         }
     }
 
@@ -54,6 +72,8 @@ impl Network {
         match self {
             Self::Plain(network) => network.config(),
             Self::Fused(network) => network.config(),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Self::Card(network) => network.config(),
             #[cfg(test)]
             Self::Trial(network) => network.inner.config(),
         }
@@ -65,6 +85,8 @@ impl Network {
     pub fn in_flight(&self) -> usize {
         match self {
             Self::Plain(_) | Self::Fused(_) => 1,
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Self::Card(_) => crate::cuda::SLOTS,
             #[cfg(test)]
             Self::Trial(network) => network.in_flight,
         }
@@ -75,12 +97,14 @@ impl Network {
     /// # Errors
     /// [`crate::Error::OutOfMemory`] where a smaller batch may fit, and those of the device.
     pub fn begin(&self, mix: &[f32]) -> Result<Begun<'_>> {
-        #[cfg(test)]
-        if let Self::Trial(network) = self {
-            return Ok(Begun { network: self, slot: network.begin(mix)? });
-        }
-        let _ = mix;
-        Ok(Begun { network: self, slot: 0 })
+        let slot = match self {
+            Self::Plain(_) | Self::Fused(_) => 0,
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Self::Card(network) => network.begin(mix)?,
+            #[cfg(test)]
+            Self::Trial(network) => network.begin(mix)?,
+        };
+        Ok(Begun { network: self, slot })
     }
 
     /// Separates a batch of segments on the threads of the current pool: `[B, 2, N]` to `[B, S, 2, N]` with N = the
@@ -99,6 +123,8 @@ impl Network {
                 out.copy_from_slice(&network.forward(&mix, &mut ())?.flatten_all()?.to_vec1::<f32>()?);
             }
             Self::Fused(network) => network.forward(mix, out),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Self::Card(network) => network.forward(mix, out)?,
             #[cfg(test)]
             Self::Trial(_) => self.begin(mix)?.finish(mix, out)?,
         }
@@ -113,12 +139,12 @@ impl Begun<'_> {
     /// # Errors
     /// Those of [`Network::begin`] and [`Network::forward`].
     pub fn finish(self, mix: &[f32], out: &mut [f32]) -> Result<()> {
-        let Self { network, slot } = self;
-        #[cfg(test)]
-        if let Network::Trial(trial) = network {
-            return trial.finish(slot, out);
+        match self.network {
+            Network::Plain(_) | Network::Fused(_) => self.network.forward(mix, out),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Network::Card(network) => network.finish(self.slot, out),
+            #[cfg(test)]
+            Network::Trial(network) => network.finish(self.slot, out),
         }
-        let _ = slot;
-        network.forward(mix, out)
     }
 }

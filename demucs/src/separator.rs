@@ -71,15 +71,20 @@ impl Separator {
     /// An engine around loaded networks.
     ///
     /// # Errors
-    /// [`Error::Threads`] when no thread starts.
+    /// [`Error::Threads`] when no thread starts, [`Error::OutOfMemory`] where the device has no room for a segment, and what
+    /// else a device refuses.
     pub fn new(bag: Bag, settings: Settings) -> Result<Self> {
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(settings.threads)
             .thread_name(|i| format!("separate-{i}"))
             .build()
             .map_err(|e| Error::Threads { threads: settings.threads, reason: e.to_string() })?;
-        let batch = AtomicUsize::new(settings.batch.max(1));
-        Ok(Self { bag, batch, threads, works: AtomicU64::new(0) })
+        let memory = settings.device_memory.map(|bytes| bytes / bag.members().len().max(1) as u64);
+        let mut batch = settings.batch.max(1);
+        for member in bag.members() {
+            batch = batch.min(member.model.settle(batch, memory)?);
+        }
+        Ok(Self { bag, batch: AtomicUsize::new(batch), threads, works: AtomicU64::new(0) })
     }
 
     /// The networks.

@@ -12,8 +12,8 @@ use clap::{Args, Parser, ValueEnum};
 pub use self::limits::LimitArgs;
 pub use self::others::{EditorArgs, GrpcArgs, LinkArgs};
 use crate::models::{KNOWN, Model};
-use common::backends::duration;
 pub use common::backends::{KeepArgs, QueueArgs, StoreArgs};
+use common::backends::{duration, size};
 use common::telemetry::TelemetryArgs;
 
 /// The HTTP interface of the service: takes songs in, queues jobs, serves results.
@@ -119,33 +119,9 @@ pub struct CallbackArgs {
     pub callback_tasks: usize,
 }
 
-/// A length as a number with `k`, `M` or `G` (of 1024); bytes without.
-fn size(text: &str) -> Result<u64, String> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let factor = match text[end..].trim_end_matches("iB").trim_end_matches('B') {
-        "" => 1,
-        "k" | "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return Err("a length is a number with k, M or G".to_owned()),
-    };
-    let number: u64 = text[..end].parse().map_err(|_| "a length begins with a number".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "the length is too large".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_and_lengths_have_units() {
-        assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
-        assert_eq!(duration("7d").unwrap(), Duration::from_hours(168));
-        assert!(duration("d").is_err() && duration("5x").is_err());
-        assert_eq!(size("200M").unwrap(), 200 << 20);
-        assert_eq!(size("1GiB").unwrap(), 1 << 30);
-        assert!(size("99999999999999999999G").is_err() && size("5x").is_err());
-    }
 
     #[test]
     fn defaults_hold_without_any_setting() {

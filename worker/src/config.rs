@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use common::ModelName;
+use common::backends::size;
 use common::ledger::Ledger;
 use demucs::Compute;
 use models::{ModelStore, StoreConfig};
@@ -29,7 +30,7 @@ pub struct WorkerArgs {
     /// Fetch no weights over the network.
     #[arg(long, env = "MSAAS_OFFLINE")]
     pub offline: bool,
-    /// Where to compute: auto, cpu, cuda, cuda:N or metal.
+    /// Where to compute: auto, cpu, cuda, cuda:N, metal, several cards with commas between them, or cuda:all.
     #[arg(long, env = "MSAAS_DEVICE", default_value = "auto")]
     pub device: String,
     /// How to compute: auto (the fastest), plain, amx, avx512, avx2, neon or portable on the CPU, half or single on CUDA.
@@ -38,9 +39,16 @@ pub struct WorkerArgs {
     /// Threads to compute with; 0 takes one for each core.
     #[arg(long, env = "MSAAS_THREADS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub threads: u16,
-    /// Segments that pass through the network together.
-    #[arg(long, env = "MSAAS_BATCH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Segments that pass through the network together; 0 takes what suits the device: one on the CPU, up to 16 on a card.
+    #[arg(long, env = "MSAAS_BATCH", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
     pub batch: u16,
+    /// Bytes of a card's memory that may be used, as in 8GiB [default: all that is free].
+    #[arg(long, env = "MSAAS_DEVICE_MEMORY", value_name = "BYTES", value_parser = size)]
+    pub device_memory: Option<u64>,
+    /// Songs in work at a time; 0 takes one for each device, and where several segments pass through a network together,
+    /// one for each core.
+    #[arg(long, env = "MSAAS_SONGS_AT_ONCE", default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub songs_at_once: u16,
     /// Folder for songs and results in work [default: the system's].
     #[arg(long, env = "MSAAS_TEMP_DIR", value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
@@ -94,11 +102,14 @@ impl WorkerArgs {
     /// [`EngineError`] for a device or a folder that cannot be used. The program has to begin with
     /// [`crate::decoder::if_asked`].
     pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
-        let (batch, threads) = (usize::from(self.batch), usize::from(self.threads));
-        let engine = demucs::Settings { batch, threads, ..demucs::Settings::default() };
-        let engines = Engines::new(self.store()?, Compute::named(&self.device, &self.kernels)?, engine);
+        let devices = Compute::all_named(&self.device, &self.kernels)?;
+        let batch = if self.batch == 0 { devices[0].usual_batch() } else { usize::from(self.batch) };
+        let threads = usize::from(self.threads);
+        let engine = demucs::Settings { batch, threads, device_memory: self.device_memory };
+        let engines = Engines::new(self.store()?, devices, engine);
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),
+            songs_at_once: usize::from(self.songs_at_once),
             temp_dir: self.temp_dir.clone(),
             decoder: Some(this_program()),
             max_song_s: self.max_seconds,

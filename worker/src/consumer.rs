@@ -1,6 +1,8 @@
 //! The loop of a worker: claim, work, tell.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::ModelName;
@@ -9,6 +11,8 @@ use common::job::Ending;
 use common::ledger::Ledger;
 use common::queue::{Claim, Claimant, Failure, Fence, Outcome, TaskKind, Token};
 use common::telemetry::figures;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -19,12 +23,13 @@ use crate::settings::Settings;
 use crate::task::{Failed, Songs, Sums, Tools, perform};
 use crate::upkeep;
 
-/// A worker with its engines; does one task at a time, as its device does.
+/// A worker with its engines; does as many tasks at a time as these can use.
 #[derive(Debug)]
 pub struct Worker {
     tools: Arc<Tools>,
     claimant: Claimant,
     crash: Crash,
+    in_hand: AtomicUsize,
 }
 
 /// Why a worker ends before it was asked to.
@@ -56,7 +61,7 @@ impl Worker {
         };
         let (songs, sums) = (Songs::default(), Sums::default());
         let tools = Arc::new(Tools { ledger, engines, songs, sums, settings });
-        Self { tools, claimant, crash: Crash::new(None) }
+        Self { tools, claimant, crash: Crash::new(None), in_hand: AtomicUsize::new(0) }
     }
 
     /// The same worker, but its process dies as by `kill -9` so long after its first task began.
@@ -70,10 +75,10 @@ impl Worker {
     /// # Errors
     /// [`EngineError`].
     pub fn warm_up(&self, model: &ModelName) -> Result<(), EngineError> {
-        self.tools.engines.get(model, &mut || ())?.warm_up()
+        self.tools.engines.warm_up(model)
     }
 
-    /// Works until `stop`; then the task in hand goes back at the next segment, and this returns.
+    /// Works until `stop`; then the tasks in hand go back at the next segment, and this returns.
     ///
     /// # Errors
     /// [`WorkerError`]: the process is of no more use.
@@ -86,20 +91,44 @@ impl Worker {
     }
 
     async fn work(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
-        let queue = self.tools.ledger.queue();
-        // Kept until the queue has answered: asked again with it, the queue gives the same task.
-        let mut token = Token::draw();
+        let mut tasks = FuturesUnordered::new();
         // Every other time what is derived comes last: many small mixes must not keep songs waiting.
         let mut songs_first = false;
         while !stop.is_cancelled() {
-            match self.claim(token, songs_first).await {
-                Ok(Some(claim)) => {
-                    // For log lines alone; traces have a span of their own, below the one of the request.
-                    let job = tracing::info_span!(target: "job", "job", request.id = tracing::field::Empty);
-                    self.take(claim, token, stop).instrument(job).await?;
-                    token = Token::draw();
-                    songs_first = !songs_first;
+            let at_once = self.tools.songs_at_once();
+            self.tools.songs.keep_for(at_once);
+            while tasks.len() >= at_once {
+                tasks.next().await.unwrap_or(Ok(()))?;
+            }
+            let claimed = {
+                let mut next = pin!(self.next(songs_first, stop));
+                loop {
+                    tokio::select! {
+                        claimed = &mut next => break claimed,
+                        Some(done) = tasks.next() => done?,
+                    }
                 }
+            };
+            let Some((claim, token)) = claimed else { break };
+            // For log lines alone; traces have a span of their own, below the one of the request.
+            let job = tracing::info_span!(target: "job", "job", request.id = tracing::field::Empty);
+            tasks.push(self.take(claim, token, stop).instrument(job));
+            songs_first = !songs_first;
+        }
+        while let Some(done) = tasks.next().await {
+            done?;
+        }
+        Ok(())
+    }
+
+    /// The next task; none where it is time to stop.
+    async fn next(&self, songs_first: bool, stop: &CancellationToken) -> Option<(Claim, Token)> {
+        let queue = self.tools.ledger.queue();
+        // Kept until the queue has answered: asked again with it, the queue gives the same task.
+        let token = Token::draw();
+        while !stop.is_cancelled() {
+            match self.claim(token, songs_first).await {
+                Ok(Some(claim)) => return Some((claim, token)),
                 Ok(None) => {
                     tokio::select! {
                         () = stop.cancelled() => {}
@@ -117,7 +146,7 @@ impl Worker {
                 }
             }
         }
-        Ok(())
+        None
     }
 
     async fn claim(&self, token: Token, songs_first: bool) -> common::queue::Result<Option<Claim>> {
@@ -138,7 +167,7 @@ impl Worker {
         failpoint::reach("task.claimed");
         let lease = Lease::begin(Arc::clone(self.tools.ledger.queue()), claim, token);
         let (beat, hung_after) = (lease.beat().clone(), self.tools.settings.hung_after);
-        let _busy = Busy::begin();
+        let _busy = Busy::begin(&self.in_hand);
         let mut work = std::pin::pin!(perform(&self.tools, &lease));
         let patience = self.tools.settings.finish_within;
         let mut giving_back = std::pin::pin!(async {
@@ -264,17 +293,20 @@ fn outcome(result: &Result<Outcome, Failed>) -> &'static str {
 }
 
 /// A task is in hand, until this is dropped.
-struct Busy;
+struct Busy<'a>(&'a AtomicUsize);
 
-impl Busy {
-    fn begin() -> Self {
+impl<'a> Busy<'a> {
+    fn begin(in_hand: &'a AtomicUsize) -> Self {
+        in_hand.fetch_add(1, Ordering::Relaxed);
         metrics::gauge!("msaas_worker_busy").set(1.0);
-        Self
+        Self(in_hand)
     }
 }
 
-impl Drop for Busy {
+impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        metrics::gauge!("msaas_worker_busy").set(0.0);
+        if self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+            metrics::gauge!("msaas_worker_busy").set(0.0);
+        }
     }
 }

@@ -10,11 +10,12 @@ pub mod decoder;
 mod engines;
 mod foreign;
 mod lease;
+mod pace;
 mod settings;
 mod task;
 mod upkeep;
 
 pub use config::{WorkerArgs, positive};
 pub use consumer::{Worker, WorkerError};
-pub use engines::{EngineError, Engines, Loaded};
+pub use engines::{EngineError, Engines, Held, Loaded};
 pub use settings::Settings;

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Its name in lists and logs.
     pub name: String,
+    /// Songs in work at a time; 0 takes as many as the engines can use.
+    pub songs_at_once: usize,
     /// Folder for songs and results in work; none takes the system's.
     pub temp_dir: Option<PathBuf>,
     /// Program that decodes songs in a process of its own, by [`crate::decoder::if_asked`]; without one the worker
@@ -37,6 +39,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             name: format!("worker-{}", std::process::id()),
+            songs_at_once: 0,
             temp_dir: None,
             decoder: None,
             decoder_hung_after: Duration::from_mins(1),

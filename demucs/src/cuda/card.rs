@@ -21,6 +21,8 @@ pub struct Card {
 /// What a card is.
 #[derive(Debug, Clone)]
 pub struct Properties {
+    /// Which of this machine's cards it is, from 0.
+    pub number: usize,
     /// Its name.
     pub name: String,
     /// Major and minor number of what its processors can do: 9 and 0 are Hopper.

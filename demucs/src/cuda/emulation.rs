@@ -32,6 +32,7 @@ pub(super) struct Emulation(Properties);
 impl Emulation {
     pub(super) fn new() -> Self {
         Self(Properties {
+            number: 0,
             name: "emulation".into(),
             capability: (8, 0),
             driver: (0, 0),

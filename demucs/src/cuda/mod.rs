@@ -24,6 +24,7 @@ mod network;
 mod network_tests;
 #[cfg(feature = "cuda")]
 mod nvidia;
+mod on_card;
 mod sequence;
 mod shape;
 mod spectrum;
@@ -38,5 +39,6 @@ pub use arguments::Arguments;
 pub use card::{Card, Properties};
 pub use memory::{Memory, Pinned, Value};
 pub use network::{Compiled, Precision, SLOTS};
+pub use on_card::OnCard;
 pub use sequence::{Launch, Sequence};
 pub use stream::{Copying, Event, Stream};

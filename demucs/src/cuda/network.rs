@@ -139,23 +139,25 @@ impl Compiled {
         self.most
     }
 
-    /// Begins with a batch of at most [`Self::most`] segments, `[B, 2, N]`, in a slot that is free.
+    /// Begins with a batch of at most [`Self::most`] segments, `[B, 2, N]`, in a slot; what it had is given up.
     ///
     /// # Errors
-    /// [`Error::Card`] where the card fails.
+    /// [`Error::OutOfMemory`] for more segments than that, [`Error::Card`] where the card fails.
     ///
     /// # Panics
     /// Where the slice is no batch.
     pub fn begin(&self, slot: usize, mix: &[f32]) -> Result<()> {
         let (from, to) = self.lens();
         let batch = mix.len() / from;
-        assert!(
-            (1..=self.most).contains(&batch) && mix.len().is_multiple_of(from),
-            "a batch of another size"
-        );
+        assert!(batch > 0 && mix.len().is_multiple_of(from), "segments of another size");
+        if batch > self.most {
+            return Err(Error::OutOfMemory(format!("{batch} segments")));
+        }
         let mut state = self.slot(slot);
-        let State::Free(mut coming, leaving) = std::mem::replace(&mut *state, State::Lost) else {
-            return Err(Error::Card("a batch that failed before".into()));
+        let (mut coming, leaving) = match std::mem::replace(&mut *state, State::Lost) {
+            State::Free(coming, leaving) => (coming, leaving),
+            State::Begun(coming, leaving) => (coming.wait()?, leaving.wait()?),
+            State::Lost => return Err(Error::Card("it failed before".into())),
         };
         coming[..mix.len()].copy_from_slice(mix);
         let [mix_place, out_place] = &self.places[slot];
@@ -178,7 +180,7 @@ impl Compiled {
     pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<()> {
         let mut state = self.slot(slot);
         let State::Begun(coming, leaving) = std::mem::replace(&mut *state, State::Lost) else {
-            return Err(Error::Card("a batch that was not begun".into()));
+            return Err(Error::Card("a batch that nobody began".into()));
         };
         let (coming, leaving) = (coming.wait()?, leaving.wait()?);
         out.copy_from_slice(&leaving[..out.len()]);
@@ -241,13 +243,19 @@ impl Compiled {
         (from, from * self.config.sources.len())
     }
 
+    /// A slot that has no batch, or the first.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        (0..SLOTS).find(|slot| matches!(*self.slot(*slot), State::Free(..))).unwrap_or(0)
+    }
+
     fn slot(&self, slot: usize) -> MutexGuard<'_, State> {
         self.slots[slot].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether kernels have room for such a network.
-fn check(config: &Config) -> Result<()> {
+pub(super) fn check(config: &Config) -> Result<()> {
     let head = config.transformer_channels() / config.t_heads;
     for (name, value, possible) in [
         ("nfft", config.nfft, config.nfft.is_power_of_two() && (16..=8192).contains(&config.nfft)),

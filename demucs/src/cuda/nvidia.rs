@@ -75,7 +75,7 @@ impl Nvidia {
             return refuse(format!("there is no card {index}: the last one is {}", count.saturating_sub(1)));
         }
         let device = result::device::get(index as c_int).map_err(failed("card"))?;
-        let properties = properties(device).map_err(failed("properties of a card"))?;
+        let properties = properties(index, device).map_err(failed("properties of a card"))?;
         let Properties { name, capability, driver, .. } = &properties;
         if *capability < CAPABILITY {
             let ((major, minor), (least, _)) = (capability, CAPABILITY);
@@ -133,7 +133,7 @@ fn too_old((major, minor): (u32, u32)) -> String {
     format!("the NVIDIA driver knows CUDA {major}.{minor}, the kernels need one for CUDA {needed}")
 }
 
-fn properties(device: sys::CUdevice) -> Driven<Properties> {
+fn properties(index: usize, device: sys::CUdevice) -> Driven<Properties> {
     use CUdevice_attribute as Attribute;
     // SAFETY: this device is there.
     let number =
@@ -142,6 +142,7 @@ fn properties(device: sys::CUdevice) -> Driven<Properties> {
     // SAFETY: it writes one number.
     unsafe { sys::cuDriverGetVersion(&raw mut driver).result()? };
     Ok(Properties {
+        number: index,
         name: result::device::get_name(device)?,
         capability: (
             number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,

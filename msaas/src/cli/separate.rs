@@ -37,8 +37,8 @@ pub(crate) struct SeparateArgs {
     /// Threads to compute and to encode with; 0 takes one for each core.
     #[arg(short, long, visible_alias = "threads", default_value_t = 0, env = "MSAAS_THREADS", value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub(crate) jobs: u16,
-    /// Segments that pass through the network together.
-    #[arg(long, default_value_t = 1, env = "MSAAS_BATCH", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Segments that pass through the network together; 0 takes what suits the device: one on the CPU, up to 16 on a card.
+    #[arg(long, default_value_t = 0, env = "MSAAS_BATCH", value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(crate) batch: u16,
     /// Where to compute: auto, cpu, cuda, cuda:N or metal.
     #[arg(short, long, default_value = "auto", env = "MSAAS_DEVICE")]

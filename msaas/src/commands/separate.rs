@@ -98,7 +98,8 @@ fn load(args: &SeparateArgs, compute: &Compute) -> Result<Separator> {
     drop(watcher);
     let loaded = store.load(args.model(), wanted)?;
     let bag = Bag::new(loaded.members, loaded.weights.as_deref(), compute)?;
-    let (batch, threads) = (usize::from(args.batch), usize::from(args.jobs));
+    let batch = if args.batch == 0 { compute.usual_batch() } else { usize::from(args.batch) };
+    let threads = usize::from(args.jobs);
     let settings = Settings { batch, threads, ..Settings::default() };
     Ok(Separator::new(bag, settings)?)
 }

@@ -241,7 +241,7 @@ fn options_that_cannot_be_met_are_refused_in_a_sentence() {
         &["--bitrate", "320", "--vbr", "2"],
         &["--mp3", "--flac"],
         &["--shifts", "21"],
-        &["--batch", "0"],
+        &["--batch", "257"],
         &["--threads", "100000"],
         &["--overlap", "much"],
         &["--format", "aiff"],

@@ -38,6 +38,16 @@ pub(crate) struct Tools {
     pub(crate) settings: Settings,
 }
 
+impl Tools {
+    /// Songs that may be in work at a time.
+    pub(crate) fn songs_at_once(&self) -> usize {
+        match self.settings.songs_at_once {
+            0 => self.engines.songs_at_once(),
+            count => count,
+        }
+    }
+}
+
 /// Does a task; what it gives is told to the queue.
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome, Failed> {
     let claim = lease.claim();

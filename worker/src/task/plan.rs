@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::files::Place;
 use super::results::{Origin, publish};
 use super::{Failed, Tools, blocking};
-use crate::engines::Loaded;
+use crate::engines::Held;
 use crate::lease::{Beat, Lease};
 
 /// What a plan tells its spans and its merge.
@@ -64,7 +64,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let bytes = song.frames() as u64 * frame_bytes;
     let segments = tools.settings.segments_of_span(total, bytes, loaded.segment_s());
     if segments >= total || lease.claim().task.kind == TaskKind::Derive {
-        return whole(tools, lease, record, loaded, song, order, total).await;
+        return whole(tools, lease, record, loaded, song, order).await;
     }
     let spans = loaded.engine().spans(song.frames(), &request, segments)?;
     let (song, loudness) = blocking(move || {
@@ -82,11 +82,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
 }
 
 /// The engine of a model.
-pub(crate) async fn engine(
-    tools: &Arc<Tools>,
-    lease: &Lease,
-    model: &ModelName,
-) -> Result<Arc<Loaded>, Failed> {
+pub(crate) async fn engine(tools: &Arc<Tools>, lease: &Lease, model: &ModelName) -> Result<Held, Failed> {
     let (engines, model, beat) = (Arc::clone(&tools.engines), model.clone(), lease.beat().clone());
     blocking(move || Ok(engines.get(&model, &mut || beat.tick())?)).await
 }
@@ -96,10 +92,9 @@ async fn whole(
     tools: &Arc<Tools>,
     lease: &Lease,
     record: &Record,
-    loaded: Arc<Loaded>,
+    loaded: Held,
     song: Song,
     mut order: separation::Plan,
-    total: usize,
 ) -> Result<Outcome, Failed> {
     let sources = names_of(loaded.engine().sources())?;
     let decoded = (song.file_frames() as u64, song.rate());
@@ -117,7 +112,6 @@ async fn whole(
         };
         let sealed = separation::separate(loaded.engine(), song, &order, beat.stop(), &mut watch);
         let sealed = sealed.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
-        loaded.measured(total, start.elapsed());
         loaded.separated(audio_s, start.elapsed());
         Ok(sealed)
     })

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use audio::DecodeLimits;
 use common::job::Record;
@@ -18,9 +19,17 @@ use crate::lease::Beat;
 use crate::settings::Settings;
 
 /// The songs that were used last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Songs {
     kept: Mutex<Vec<Kept>>,
+    /// How many.
+    most: AtomicUsize,
+}
+
+impl Default for Songs {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), most: AtomicUsize::new(2) }
+    }
 }
 
 #[derive(Debug)]
@@ -32,10 +41,12 @@ struct Kept {
     decoded: Option<(u32, Song)>,
 }
 
-/// Songs that are kept beside the one in work.
-const KEPT: usize = 2;
-
 impl Songs {
+    /// Keeps those of so many tasks, and the one before.
+    pub(crate) fn keep_for(&self, tasks: usize) {
+        self.most.store(tasks + 1, Ordering::Relaxed);
+    }
+
     /// The song as it was uploaded.
     pub(crate) async fn file(
         &self,
@@ -60,7 +71,7 @@ impl Songs {
         let file = Arc::new(file.ok_or_else(|| Failed::Transient("the song is gone".to_owned()))?);
         let mut kept = self.kept.lock().await;
         if position(&kept, record).is_none() {
-            if kept.len() == KEPT {
+            if kept.len() >= self.most.load(Ordering::Relaxed) {
                 kept.remove(0);
             }
             let (tenant, song) = (record.tenant.clone(), record.song);

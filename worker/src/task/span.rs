@@ -42,7 +42,6 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         let done =
             separation::span(loaded.engine(), song, &request, layout.loudness, span, beat.stop(), &mut watch);
         let (song, sums) = done.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))?;
-        loaded.measured(span.count, start.elapsed());
         loaded.separated(audio_s * span.count as f64 / total as f64, start.elapsed());
         let mut file = BufWriter::new(temporary(temp_dir.as_deref())?);
         sums.write_to(&mut file)?;

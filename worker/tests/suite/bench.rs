@@ -41,14 +41,12 @@ impl Bench {
     /// With the usual rules, but leases of a second.
     pub(crate) async fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let weights = root.path().join("small.safetensors");
-        let network = checkpoint(small_kwargs(&STEMS), 7).unwrap();
-        std::fs::write(&weights, network.to_safetensors().unwrap()).unwrap();
-        models(root.path()).import(&weights, Some("small")).unwrap();
         let store = Folder::new(root.path().join("store"));
         store.prepare().await.unwrap();
         let (ledger, queue) = ledger(Arc::new(store));
-        Self { root, ledger, queue }
+        let bench = Self { root, ledger, queue };
+        bench.install("small", 7);
+        bench
     }
 
     /// Loses the queue with all that it knows, as a process that is killed does.
@@ -59,7 +57,28 @@ impl Bench {
     /// The engines of one more worker.
     pub(crate) fn engines(&self) -> Arc<Engines> {
         let settings = EngineSettings { threads: 1, ..EngineSettings::default() };
-        Arc::new(Engines::new(models(self.root.path()), Compute::cpu(), settings))
+        Arc::new(Engines::new(models(self.root.path()), vec![Compute::cpu()], settings))
+    }
+
+    /// The engines of a worker with two devices and batches of four segments.
+    pub(crate) fn wide_engines(&self) -> Arc<Engines> {
+        let settings = EngineSettings { batch: 4, threads: 1, ..EngineSettings::default() };
+        let devices = vec![Compute::cpu(), Compute::cpu()];
+        Arc::new(Engines::new(models(self.root.path()), devices, settings))
+    }
+
+    /// Starts a worker with [`Bench::wide_engines`] that has six songs in work at a time.
+    pub(crate) fn wide_worker(&self, span_segments: Option<usize>) -> Running {
+        let settings = Settings { span_segments, songs_at_once: 6, ..self.settings() };
+        self.start(self.wide_engines(), settings)
+    }
+
+    /// Installs one more network.
+    pub(crate) fn install(&self, name: &str, seed: u64) {
+        let weights = self.root.path().join(format!("{name}.safetensors"));
+        let network = checkpoint(small_kwargs(&STEMS), seed).unwrap();
+        std::fs::write(&weights, network.to_safetensors().unwrap()).unwrap();
+        models(self.root.path()).import(&weights, Some(name)).unwrap();
     }
 
     /// Starts a worker whose spans have so many segments; none leaves it to the worker.
@@ -69,16 +88,22 @@ impl Bench {
 
     /// Starts a worker whose songs are decoded by processes of `decoder`.
     pub(crate) fn worker_with_decoder(&self, span_segments: Option<usize>, decoder: PathBuf) -> Running {
-        let settings = Settings {
-            span_segments,
-            decoder: Some(decoder),
+        let settings = Settings { span_segments, decoder: Some(decoder), ..self.settings() };
+        self.start(self.engines(), settings)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
             decoder_hung_after: Duration::from_secs(1),
             temp_dir: Some(self.root.path().to_owned()),
             reap_every: Duration::from_millis(100),
             sweep_every: Duration::from_millis(200),
             ..Settings::default()
-        };
-        let worker = Worker::new(self.ledger.clone(), self.engines(), settings);
+        }
+    }
+
+    fn start(&self, engines: Arc<Engines>, settings: Settings) -> Running {
+        let worker = Worker::new(self.ledger.clone(), engines, settings);
         let stop = CancellationToken::new();
         let token = stop.clone();
         let done = tokio::spawn(async move { worker.run(&token).await.unwrap() });

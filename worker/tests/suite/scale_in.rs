@@ -66,7 +66,8 @@ async fn a_busy_worker_that_is_asked_to_end_gives_its_task_back_and_no_attempt_i
     let held = numbers(&site.logged("first"), "gave a task back", ":span:");
     assert_eq!(held.len(), 1, "a span went back: {}", site.logged("first"));
     // Whoever asks next has it, for the first time as far as attempts go.
-    let engines = Engines::new(site.models(), Compute::cpu(), Settings { threads: 1, ..Settings::default() });
+    let engines =
+        Engines::new(site.models(), vec![Compute::cpu()], Settings { threads: 1, ..Settings::default() });
     let claimant = Claimant {
         worker: "test".to_owned(),
         fingerprint: engines.fingerprint(),

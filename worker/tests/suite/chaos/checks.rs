@@ -73,11 +73,11 @@ pub(crate) async fn queue_rests(book: &Book, ledger: &Ledger) {
 
 /// Every job that succeeded has the stems of one pass, those that are no songs have failed, and no others.
 pub(crate) async fn ends_are_right(book: &Arc<Book>, site: &Site) -> BTreeMap<&'static str, usize> {
-    let settings = Settings { threads: 1, ..Settings::default() };
-    let engines = Engines::new(site.models(), Compute::cpu(), settings);
+    let engines =
+        Engines::new(site.models(), vec![Compute::cpu()], Settings { threads: 1, ..Settings::default() });
     let mut counts = BTreeMap::new();
     let pages = book.pages().clone();
-    let engine = engines.get(&MODEL.parse().unwrap(), &mut || ()).unwrap();
+    let engine = Arc::new(engines.get(&MODEL.parse().unwrap(), &mut || ()).unwrap());
     for (job, page) in pages {
         let (book, engine) = (Arc::clone(book), Arc::clone(&engine));
         let end = tokio::task::spawn_blocking(move || judge(&book, &engine, &job, &page)).await.unwrap();

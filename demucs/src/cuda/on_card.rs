@@ -1,0 +1,89 @@
+//! A checkpoint on its way to a card, and the network there.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::kernels::Kernels;
+use crate::model::Config;
+use crate::weights::Checkpoint;
+
+use super::card::Card;
+use super::network::{Compiled, Precision, check};
+
+/// A network that is compiled as soon as it is known how large batches are to be, or when it is used.
+#[derive(Debug)]
+pub struct OnCard {
+    card: Card,
+    precision: Precision,
+    config: Config,
+    compiled: OnceLock<Compiled>,
+    /// Until it is compiled.
+    checkpoint: Mutex<Option<Checkpoint>>,
+}
+
+impl OnCard {
+    /// The network of a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a network that the kernels have no room for, and those of [`Config::from_kwargs`].
+    pub fn new(checkpoint: Checkpoint, card: &Card, kernels: Kernels) -> Result<Self> {
+        let config = Config::from_kwargs(&checkpoint.kwargs)?;
+        check(&config)?;
+        let precision = if kernels == Kernels::Single { Precision::Single } else { Precision::Half };
+        let checkpoint = Mutex::new(Some(checkpoint));
+        Ok(Self { card: card.clone(), precision, config, compiled: OnceLock::new(), checkpoint })
+    }
+
+    /// Compiles it for batches of at most so many segments, or fewer where memory does not hold them; gives how many.
+    ///
+    /// # Errors
+    /// Those of [`Compiled::from_checkpoint`].
+    pub fn settle(&self, most: usize, budget: Option<usize>) -> Result<usize> {
+        let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(checkpoint) = checkpoint.take() {
+            let compiled = Compiled::from_checkpoint(&checkpoint, &self.card, self.precision, most, budget)?;
+            self.compiled.set(compiled).map_err(|_| Error::Card("it is compiled already".into()))?;
+        }
+        drop(checkpoint);
+        self.compiled.get().map(Compiled::most).ok_or_else(|| Error::Card("it failed before".into()))
+    }
+
+    fn compiled(&self) -> Result<&Compiled> {
+        if self.compiled.get().is_none() {
+            self.settle(1, None)?;
+        }
+        self.compiled.get().ok_or_else(|| Error::Card("it failed before".into()))
+    }
+
+    /// What it was built from.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Begins with a batch; gives the slot that it is in.
+    ///
+    /// # Errors
+    /// Those of [`Compiled::begin`].
+    pub fn begin(&self, mix: &[f32]) -> Result<usize> {
+        let compiled = self.compiled()?;
+        let slot = compiled.free();
+        compiled.begin(slot, mix).map(|()| slot)
+    }
+
+    /// Waits for the batch of a slot.
+    ///
+    /// # Errors
+    /// Those of [`Compiled::finish`].
+    pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<()> {
+        self.compiled()?.finish(slot, out)
+    }
+
+    /// Separates any number of segments.
+    ///
+    /// # Errors
+    /// Those of [`Compiled::forward`].
+    pub fn forward(&self, mix: &[f32], out: &mut [f32]) -> Result<()> {
+        self.compiled()?.forward(mix, out)
+    }
+}

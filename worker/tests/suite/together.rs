@@ -1,0 +1,61 @@
+//! Songs that are in work at the same time get the bytes that each gets alone.
+
+use common::job::Ending;
+
+use crate::bench::{Bench, STEMS, small, song};
+use crate::reference::in_one_pass;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn songs_that_share_batches_and_devices_get_the_files_of_one_pass() {
+    let bench = Bench::new().await;
+    let mut songs: Vec<Vec<u8>> = (0..10).map(|i| song(150 + 950 * i)).collect();
+    songs.insert(3, b"no song".to_vec());
+    let mut records = Vec::new();
+    for bytes in &songs {
+        let hash = bench.store_song(bytes.clone()).await;
+        records.push(bench.submit(hash).await);
+    }
+    // Whole songs, and one with spans of three segments.
+    let workers = [bench.wide_worker(Some(1000)), bench.wide_worker(Some(3))];
+    let engines = bench.engines();
+    for (index, (bytes, record)) in songs.iter().zip(&records).enumerate() {
+        let ending = bench.end_of(record).await.ending;
+        if index == 3 {
+            assert!(matches!(ending, Ending::Failed { .. }), "{ending:?}");
+            continue;
+        }
+        assert!(matches!(ending, Ending::Succeeded { .. }), "{ending:?}");
+        let loaded = engines.get(&small(), &mut || ()).unwrap();
+        let flac = audio::Format::Flac(audio::FlacDepth::Bits24);
+        for (stem, expected) in STEMS.iter().zip(in_one_pass(&loaded, bytes, flac, &[])) {
+            assert!(bench.result(record, stem).await.unwrap() == expected, "{stem} of song {index}");
+        }
+    }
+    bench.rest().await;
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_ends_gives_back_all_that_it_has_in_hand() {
+    let bench = Bench::new().await;
+    let mut records = Vec::new();
+    for i in 0..8 {
+        let hash = bench.store_song(song(20_000 + i)).await;
+        records.push(bench.submit(hash).await);
+    }
+    for round in 0..5 {
+        let worker = bench.wide_worker(None);
+        tokio::time::sleep(std::time::Duration::from_millis(50 + 60 * round)).await;
+        worker.stop().await;
+        let depth = bench.ledger.queue().depth().await.unwrap();
+        assert_eq!(depth.active, 0, "{depth:?}");
+    }
+    let worker = bench.wide_worker(None);
+    for record in &records {
+        assert!(matches!(bench.end_of(record).await.ending, Ending::Succeeded { .. }));
+    }
+    bench.rest().await;
+    worker.stop().await;
+}
