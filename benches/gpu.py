@@ -5,11 +5,11 @@
     gpu.py table --results FOLDER
 
 `torch` needs PyTorch and the packages demucs==4.1.0 with julius, einops, numpy, safetensors and tqdm. On a machine without
-internet those that are missing there can come as wheels; elsewhere, for that machine's Python:
+internet those that are missing there can come as wheels. The first four are the same for every Python:
 
-    pip download --no-deps --only-binary=:all: -d wheels demucs==4.1.0 julius==0.2.8 einops==0.8.2 safetensors==0.8.0 tqdm
+    pip download --no-deps --only-binary=:all: -d wheels demucs==4.1.0 julius==0.2.8 einops==0.8.2 tqdm
 
-julius and older packages may have no wheel: `pip wheel --no-deps -w wheels julius==0.2.8` makes one.
+numpy and safetensors are for one Python each: name it (`--python-version 3.12 --platform manylinux2014_x86_64`).
 """
 
 import argparse
@@ -27,7 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BATCHES = [1, 2, 4, 8, 16, 32]
 PRECISIONS = ["tf32", "float16", "bfloat16"]
 COMPILED = {"autotune": "max-autotune-no-cudagraphs", "graphs": "reduce-overhead"}
+PARTS = ["floor", "parity", "speed", "kernels", "song", "queue", "torch"]
 OVERLAP = 0.25
+BAR = 2.0
+"""What ours has to be as many times as fast as PyTorch at its best."""
 SONG_BATCH = 4
 """Songs are timed from this batch on: smaller ones are slower everywhere."""
 
@@ -190,20 +193,23 @@ def eager(arguments: argparse.Namespace, ends: float) -> tuple[str, int]:
                 say(precision=precision, mode="eager", batch=batch, error="no time left")
                 continue
             try:
-                if arguments.device == "cuda":
+                if arguments.device.startswith("cuda"):
                     torch.cuda.reset_peak_memory_stats()
                 peer = Peer(model, arguments.device, precision, "eager")
                 taken[precision, batch] = measure(peer, "eager", batch, arguments)
             except RuntimeError as error:
                 say(precision=precision, mode="eager", batch=batch, error=str(error).splitlines()[0][:200])
+    del model, peer
+    if arguments.device.startswith("cuda"):
+        torch.cuda.empty_cache()
     return min(taken, key=taken.get, default=(PRECISIONS[1], 8))
 
 
-def compiled(arguments: argparse.Namespace, ends: float, precision: str, batch: int) -> None:
+def compiled(arguments: argparse.Namespace, ends: float, best: str, batch: int) -> None:
     """Compiles the network in processes of their own, which can be stopped: what fails or takes too long is a line that says so."""
-    wanted = [(precision, mode, batch) for mode in COMPILED]
-    wanted += [(other, "autotune", batch) for other in PRECISIONS if other != precision]
-    for precision, mode, batch in wanted:
+    wanted = [(best, mode) for mode in COMPILED]
+    wanted += [(other, "autotune") for other in PRECISIONS if other != best]
+    for precision, mode in wanted:
         left = min(arguments.compile_seconds, ends - time.monotonic())
         this = [sys.executable, __file__, "torch", "--weights", str(arguments.weights), "--samples"]
         this += [str(arguments.samples), "--minutes", str(arguments.minutes), "--seconds", str(arguments.seconds)]
@@ -214,7 +220,7 @@ def compiled(arguments: argparse.Namespace, ends: float, precision: str, batch: 
             say(**facts, error="no time left")
             continue
         try:
-            done = subprocess.run(this, capture_output=True, text=True, timeout=left)
+            done = subprocess.run(this, check=False, capture_output=True, text=True, timeout=left)
         except subprocess.TimeoutExpired:
             say(**facts, error=f"not compiled and measured in {left:.0f} s")
             continue
@@ -228,7 +234,6 @@ def run_torch(arguments: argparse.Namespace) -> None:
     """Subcommand `torch`."""
     ends = time.monotonic() + arguments.budget_seconds
     if arguments.wheels:
-        # A wheel of Python alone can be imported from as it is; one with compiled parts has to be unpacked.
         folder = arguments.wheels / "unpacked"
         wheels = [str(wheel) for wheel in sorted(arguments.wheels.glob("*.whl"))]
         if wheels and not folder.exists():
@@ -241,7 +246,8 @@ def run_torch(arguments: argparse.Namespace) -> None:
         return
     import torch
 
-    say(torch=torch.__version__, device=torch.cuda.get_device_name() if arguments.device == "cuda" else arguments.device)
+    name = torch.cuda.get_device_name() if arguments.device.startswith("cuda") else arguments.device
+    say(torch=torch.__version__, device=name)
     best = eager(arguments, ends)
     if not arguments.no_compile:
         compiled(arguments, ends, *best)
@@ -250,11 +256,19 @@ def run_torch(arguments: argparse.Namespace) -> None:
 # The table ---------------------------------------------------------------------------------------
 
 
-def lines(path: Path) -> list[dict]:
-    """The results of a part; none where it did not run, and as many as it came to where it failed."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+def parts(path: Path) -> dict[str, list[dict]]:
+    """The results of each part, as many as it came to where it failed; the last ones where it ran more than once."""
+    found: dict[str, list[dict]] = {name: [] for name in PARTS}
+    name = ""
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            facts = json.loads(line)
+            if "part" in facts:
+                name = facts["part"]
+                found[name] = []
+            elif name:
+                found[name].append(facts)
+    return found
 
 
 def least(rows: list[dict], key: str) -> dict:
@@ -284,8 +298,7 @@ def verdict(good: bool) -> str:
 
 def print_table(arguments: argparse.Namespace) -> None:
     """Subcommand `table`."""
-    part = {name: lines(arguments.results / f"{name}.jsonl") for name in
-            ("floor", "parity", "speed", "kernels", "song", "queue", "torch")}  # fmt: skip
+    part = parts(arguments.results / "results.jsonl")
     rows: list[tuple[str, str, str]] = []
 
     def row(what: str, value: str, bar: str = "") -> None:
@@ -294,9 +307,9 @@ def print_table(arguments: argparse.Namespace) -> None:
     def named(found: dict) -> str:
         return ", ".join(str(found[key]) for key in ("precision", "mode") if key in found) + f", batch {found['batch']}"
 
-    def compare(what: str, ours: dict, theirs: dict, keys: tuple[str, str], bar: float) -> None:
-        ratio = theirs[keys[1]] / ours[keys[0]]
-        row(what, f"{ratio:.2f}", f"{bar:g} {verdict(ratio >= bar)}")
+    def compare(what: str, ours_s: float, theirs_s: float) -> None:
+        ratio = theirs_s / ours_s
+        row(what, f"{ratio:.2f}", f"{BAR:g} {verdict(ratio >= BAR)}")
 
     for found in part["floor"]:
         if "card" in found:
@@ -321,11 +334,11 @@ def print_table(arguments: argparse.Namespace) -> None:
     if peer:
         row("segment, PyTorch at its best", f"{peer['segment_s'] * 1e3:.3f} ms, {named(peer)}")
     if best and peer:
-        compare("  PyTorch / ours", best, peer, ("segment_s", "segment_s"), 2.0)
+        compare("  PyTorch / ours", best["segment_s"], peer["segment_s"])
     single = least([found for found in ours if found["precision"] == "single"], "segment_s")
     tf32 = least([found for found in theirs if found.get("precision") == "tf32"], "segment_s")
     if single and tf32:
-        compare("  PyTorch in TF32 / ours in single", single, tf32, ("segment_s", "segment_s"), 2.0)
+        row("  PyTorch in TF32 / ours in single", f"{tf32['segment_s'] / single['segment_s']:.2f}")
     song, their_song = least(part["song"], "wall_s"), least(theirs, "song_s")
     if song:
         wall = song["wall_s"]
@@ -334,13 +347,14 @@ def print_table(arguments: argparse.Namespace) -> None:
     if their_song:
         row("the same, PyTorch at its best", f"{their_song['song_s']:.3f} s, {named(their_song)}")
     if song and their_song and song["audio_s"] == their_song["audio_s"]:
-        compare("  PyTorch / ours", song, their_song, ("wall_s", "song_s"), 2.0)
+        compare("  PyTorch / ours", song["wall_s"], their_song["song_s"])
     for found in part["parity"]:
         snr = found["single_snr_db"]
-        row("single precision against the CPU", f"{snr:.1f} dB", f"{found['bar_db']:g} {verdict(snr >= found['bar_db'])}")
+        bar = found["bar_db"]
+        row("single precision against the CPU", f"{snr:.1f} dB", f"{bar:g} dB {verdict(snr >= bar)}")
         row("half against single, worst stem", f"{min(found['half_sdr_db'].values()):.1f} dB")
     for found in part["kernels"]:
-        if found.get("share", 0) >= 0.1:
+        if (found.get("share") or 0) >= 0.1:
             row(f"  {found['precision']}: {found['kernel']}", f"{found['share']:.0%}")
     queue = part["queue"][-1] if part["queue"] else {}
     if queue:
@@ -372,7 +386,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     peer = commands.add_parser("torch", help="time PyTorch: one JSON line for each measurement")
     peer.add_argument("--weights", type=Path, required=True, help="safetensors; or drawn: seeded (as large), small")
-    peer.add_argument("--samples", type=Path, default="signal", help="interleaved 32-bit floats of two channels (signal)")
+    peer.add_argument("--samples", type=Path, default="signal", help="interleaved floats of two channels (signal)")
     peer.add_argument("--minutes", type=float, default=4.0, help="length of the song (4)")
     peer.add_argument("--seconds", type=float, default=1.0, help="for each measurement of segments (1)")
     peer.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="segments of a batch (1 2 4 8 16 32)")
@@ -384,7 +398,7 @@ def main() -> None:
     peer.add_argument("--only", nargs=2, metavar=("PRECISION", "MODE"), help=argparse.SUPPRESS)
     peer.set_defaults(run=run_torch)
     table = commands.add_parser("table", help="print what the parts of gpu.sh found")
-    table.add_argument("--results", type=Path, required=True, help="folder of their lines")
+    table.add_argument("--results", type=Path, required=True, help="folder that they wrote to")
     table.add_argument("--price-per-hour", type=float, default=0.0, help="of the machine, for the cost of 1,000 songs")
     table.set_defaults(run=print_table)
     arguments = parser.parse_args()
