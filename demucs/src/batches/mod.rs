@@ -162,6 +162,16 @@ impl<'a> Batches<'a> {
     }
 }
 
+impl Drop for Batches<'_> {
+    /// Waits for what the device has, so that it is free for others.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        while self.finish().is_some() {}
+    }
+}
+
 fn of<'b, M: Mixture>(works: &'b mut [&mut Work<M>], seat: Seat) -> Option<&'b mut Work<M>> {
     works.iter_mut().map(|work| &mut **work).find(|work| work.id() == seat.work)
 }

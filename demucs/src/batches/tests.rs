@@ -1,8 +1,11 @@
 //! Songs that share batches get what each gets alone.
 
+use std::ops::ControlFlow;
+
 use super::{Batches, Trial};
 use crate::error::{BoxError, Error, Result};
 use crate::mixture::{Loudness, Mixture, Samples};
+use crate::progress::Progress;
 use crate::seeded::signal;
 use crate::separator::{Request, Separator, Settings};
 use crate::shift::Shifts;
@@ -186,6 +189,21 @@ fn a_song_that_fails_or_is_given_up_does_not_disturb_its_neighbours() {
     }
     run(&engine, &mut orders);
     assert!(orders[0].stems == whole);
+}
+
+#[test]
+fn a_song_that_is_stopped_leaves_the_device_free() {
+    let engine = separator(1, 2, 2);
+    let mut stop_at_once = |progress: Progress| {
+        if progress.segments_done == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    for _ in 0..3 {
+        let stopped = engine.separate(&mut Song::of(3000), &request(), &mut Stems::new(), &mut stop_at_once);
+        assert!(matches!(stopped, Err(Error::Canceled)));
+    }
+    let mut stems = Stems::new();
+    engine.separate(&mut Song::of(3000), &request(), &mut stems, &mut ()).unwrap();
+    assert!(stems == alone(1, 3000, &request()));
 }
 
 #[test]
