@@ -113,26 +113,27 @@ queue() {
             --query-gpu=timestamp,utilization.gpu,memory.used --format=csv,noheader,nounits >"$out/watch.csv" 2>>"$out/log.txt" &
         watcher=$!
     fi
-    measure queue "$programs/card" queue "$device" "$weights" "$samples" "$([ -n "$quick" ] && echo 10 || echo 100)"
+    measure queue "$programs/card" queue "$device" "$weights" "$samples" "$songs"
     [ -z "$watcher" ] || { kill "$watcher" && wait "$watcher"; } 2>/dev/null || true
 }
 
 peer() {
     local options=(--weights "$weights" --samples "$samples" --budget-seconds $((ends - SECONDS - 20)))
-    if [ "$device" = emulated ]; then options+=(--device cpu --minutes 0.01); else options+=(--device "$device"); fi
+    if [ "$device" = emulated ]; then options+=(--device cpu --minutes 0.001); else options+=(--device "$device"); fi
     [ -z "$quick" ] || options+=(--no-compile --seconds 0.2 --batches 1 8 32)
     [ ! -d "$programs/wheels" ] || options+=(--wheels "$programs/wheels")
     measure torch "${PYTHON:-python3}" benches/gpu.py torch "${options[@]}"
 }
 
-minutes=4
-[ "$device" != emulated ] || minutes=0.01
+minutes=4 batch=8 songs=100
+[ -z "$quick" ] || songs=10
+[ "$device" != emulated ] || minutes=0.001 batch=2 songs=3
 for part in "${parts[@]}"; do
     case $part in
     floor) measure floor "$programs/card" floor "$device" "$weights" ;;
-    parity) measure parity "$programs/card" parity "$device" "$weights" "$samples" 4 ;;
+    parity) measure parity "$programs/card" parity "$device" "$weights" "$samples" "$((batch / 2))" ;;
     speed) measure speed "$programs/card" speed "$device" "$weights" "$([ -n "$quick" ] && echo 0.2 || echo 1)" ;;
-    kernels) measure kernels "$programs/card" kernels "$device" "$weights" 8 ;;
+    kernels) measure kernels "$programs/card" kernels "$device" "$weights" "$batch" ;;
     song) measure song "$programs/card" song "$device" "$weights" "$samples" "$minutes" ;;
     queue) queue ;;
     torch) peer ;;
