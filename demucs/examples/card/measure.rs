@@ -296,7 +296,10 @@ fn loaded(word: &str) -> Result<Checkpoint> {
     let kwargs = match word {
         "small" => small_kwargs(&["drums", "bass", "other", "vocals"]),
         "seeded" => serde_json::from_str(include_str!("../../src/weights/955717e8.json"))?,
-        file => return Ok(Checkpoint::from_bytes(&std::fs::read(file)?)?),
+        file => {
+            let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+            return Ok(Checkpoint::from_bytes(&bytes)?);
+        }
     };
     Ok(checkpoint(kwargs, 1)?)
 }
