@@ -109,7 +109,7 @@ measure() { # PART COMMAND
 queue() {
     local watcher=''
     if have nvidia-smi; then
-        nvidia-smi --id="$([[ $device = *:* ]] && echo "${device#*:}" || echo 0)" --loop-ms=200 \
+        stdbuf -oL nvidia-smi --id="$([[ $device = *:* ]] && echo "${device#*:}" || echo 0)" --loop-ms=200 \
             --query-gpu=timestamp,utilization.gpu,memory.used --format=csv,noheader,nounits >"$out/watch.csv" 2>>"$out/log.txt" &
         watcher=$!
     fi
