@@ -21,14 +21,14 @@ usage: benches/gpu.sh [OPTIONS] [PART...]     runs the parts (all), and prints a
   --programs FOLDER    card and decode, as `pack` leaves them, with PyTorch's missing packages in FOLDER/wheels; else both are built
   --weights FILE       safetensors (the installed htdemucs); `seeded` draws as many, which take as long
   --song FILE          repeated to the length of songs (data/sample.mp3)
-  --device WORD        cuda, cuda:N (cuda); `emulated` with --weights small tries this command out
+  --device WORD        cuda, cuda:N (cuda); `emulated` tries this command out (docs/benchmarks.md says how)
   --out FOLDER         for results.jsonl, table.txt, watch.csv and log.txt ($OUT, else target/gpu)
   --limit SECONDS      for all parts together (570): those that it does not reach have failed
   --price-per-hour N   of such a machine, for what 1,000 songs cost
   --quick              shorter measurements, ten songs in the queue, PyTorch as it comes only
 
 Where commands may take ten minutes: `floor parity speed kernels song queue` in one, `torch` in another with the same --out,
-which keeps the results of both. The programs are built with `cargo build --features cuda`, whose compiler scripts/build-cuda.sh finds or fetches.
+which keeps the results of both. The compiler of the kernels is found or fetched by scripts/build-cuda.sh.
 TXT
 }
 
