@@ -21,14 +21,14 @@ usage: benches/gpu.sh [OPTIONS] [PART...]     runs the parts (all), and prints a
   --programs FOLDER    card and decode, as `pack` leaves them, with PyTorch's missing packages in FOLDER/wheels; else both are built
   --weights FILE       safetensors (the installed htdemucs); `seeded` draws as many, which take as long
   --song FILE          repeated to the length of songs (data/sample.mp3)
-  --device WORD        cuda, cuda:N (cuda); `emulated` with --weights small tries this command out
+  --device WORD        cuda, cuda:N (cuda); `emulated` tries this command out (docs/benchmarks.md says how)
   --out FOLDER         for results.jsonl, table.txt, watch.csv and log.txt ($OUT, else target/gpu)
   --limit SECONDS      for all parts together (570): those that it does not reach have failed
   --price-per-hour N   of such a machine, for what 1,000 songs cost
   --quick              shorter measurements, ten songs in the queue, PyTorch as it comes only
 
 Where commands may take ten minutes: `floor parity speed kernels song queue` in one, `torch` in another with the same --out,
-which keeps the results of both. The programs are built with `cargo build --features cuda`, whose compiler scripts/build-cuda.sh finds or fetches.
+which keeps the results of both. The compiler of the kernels is found or fetched by scripts/build-cuda.sh.
 TXT
 }
 
@@ -109,30 +109,31 @@ measure() { # PART COMMAND
 queue() {
     local watcher=''
     if have nvidia-smi; then
-        nvidia-smi --id="$([[ $device = *:* ]] && echo "${device#*:}" || echo 0)" --loop-ms=200 \
+        stdbuf -oL nvidia-smi --id="$([[ $device = *:* ]] && echo "${device#*:}" || echo 0)" --loop-ms=200 \
             --query-gpu=timestamp,utilization.gpu,memory.used --format=csv,noheader,nounits >"$out/watch.csv" 2>>"$out/log.txt" &
         watcher=$!
     fi
-    measure queue "$programs/card" queue "$device" "$weights" "$samples" "$([ -n "$quick" ] && echo 10 || echo 100)"
+    measure queue "$programs/card" queue "$device" "$weights" "$samples" "$songs"
     [ -z "$watcher" ] || { kill "$watcher" && wait "$watcher"; } 2>/dev/null || true
 }
 
 peer() {
     local options=(--weights "$weights" --samples "$samples" --budget-seconds $((ends - SECONDS - 20)))
-    if [ "$device" = emulated ]; then options+=(--device cpu --minutes 0.01); else options+=(--device "$device"); fi
+    if [ "$device" = emulated ]; then options+=(--device cpu --minutes 0.001); else options+=(--device "$device"); fi
     [ -z "$quick" ] || options+=(--no-compile --seconds 0.2 --batches 1 8 32)
     [ ! -d "$programs/wheels" ] || options+=(--wheels "$programs/wheels")
     measure torch "${PYTHON:-python3}" benches/gpu.py torch "${options[@]}"
 }
 
-minutes=4
-[ "$device" != emulated ] || minutes=0.01
+minutes=4 batch=8 songs=100
+[ -z "$quick" ] || songs=10
+[ "$device" != emulated ] || minutes=0.001 batch=2 songs=3
 for part in "${parts[@]}"; do
     case $part in
     floor) measure floor "$programs/card" floor "$device" "$weights" ;;
-    parity) measure parity "$programs/card" parity "$device" "$weights" "$samples" 4 ;;
+    parity) measure parity "$programs/card" parity "$device" "$weights" "$samples" "$((batch / 2))" ;;
     speed) measure speed "$programs/card" speed "$device" "$weights" "$([ -n "$quick" ] && echo 0.2 || echo 1)" ;;
-    kernels) measure kernels "$programs/card" kernels "$device" "$weights" 8 ;;
+    kernels) measure kernels "$programs/card" kernels "$device" "$weights" "$batch" ;;
     song) measure song "$programs/card" song "$device" "$weights" "$samples" "$minutes" ;;
     queue) queue ;;
     torch) peer ;;

@@ -8,7 +8,7 @@ pub(crate) fn repeated(word: &str, frames: usize) -> Result<Samples, BoxError> {
     if word == "signal" {
         return Ok(Samples { channels: signal(frames) });
     }
-    let bytes = std::fs::read(word)?;
+    let bytes = std::fs::read(word).map_err(|error| format!("{word}: {error}"))?;
     let song = bytes.as_chunks::<8>().0;
     if song.is_empty() {
         return Err(format!("{word}: no samples").into());

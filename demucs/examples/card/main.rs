@@ -5,7 +5,7 @@
 //! - `speed`, with seconds for each measurement: segments of all batches
 //! - `kernels`, with a batch: where the time goes
 //! - `song`, with samples and minutes: from samples to stems
-//! - `queue`, with samples and a number of songs: one behind the other, each of four minutes
+//! - `queue`, with samples and a number of songs of four minutes each, that wait together
 //!
 //! A device is `cuda`, `cuda:N` or `emulated`. Weights are a file, or drawn: `seeded` is as large as the real network and takes as
 //! long, `small` is for the emulation. Samples are a file of interleaved 32-bit floats of two channels, or `signal`.

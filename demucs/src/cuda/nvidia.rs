@@ -328,10 +328,11 @@ impl Driver for Nvidia {
         Ok(Kernel { name, threads: kernel.threads, function: function.expose_provenance() })
     }
 
-    unsafe fn launch(&self, stream: Handle, Prepared { kernel, launch }: &Prepared) -> Result<()> {
+    unsafe fn launch(&self, stream: Handle, prepared: &Prepared) -> Result<()> {
         self.enter()?;
+        let Prepared { kernel, launch } = prepared;
         let [x, y, z] = launch.grid;
-        let mut args = [(&raw const *launch.args).cast::<c_void>().cast_mut()];
+        let mut args = [prepared.args().cast_mut()];
         let function = pointer(kernel.function);
         // SAFETY: the driver copies the arguments, of which there are as many bytes as the kernel takes.
         unsafe {
