@@ -97,3 +97,17 @@ fn a_batch_is_as_large_as_the_memory_that_may_be_taken() {
     assert!((1..16).contains(&fewest), "{fewest}");
     assert!(most(1 << 16).unwrap_err().to_string().contains("too little memory"));
 }
+
+#[test]
+fn what_is_timed_computes_the_batch_again() {
+    let network = compiled(&checkpoint(small_kwargs(&SOURCES), 7).unwrap(), Precision::Half, 2);
+    let n = network.config().segment_frames();
+    let (mix, mut out) = (segments(2, n), vec![0.0; 2 * 2 * SOURCES.len() * n]);
+    network.forward(&mix, &mut out).unwrap();
+    assert!(network.time(2).unwrap() >= 0.0 && network.bytes() > 0);
+    let launches = network.time_each(2).unwrap();
+    assert_eq!((launches[0].0, launches.last().unwrap().0), ("analyze", "overlap"));
+    let mut again = vec![0.0; out.len()];
+    network.forward(&mix, &mut again).unwrap();
+    assert!(again == out);
+}
