@@ -32,6 +32,24 @@ pub fn small_kwargs(sources: &[&str]) -> Map<String, Value> {
     }
 }
 
+/// SNR in dB, against the plain network, of what another one makes of a batch of segments.
+#[cfg(test)]
+pub(crate) fn snr_to_plain(checkpoint: Checkpoint, mix: &[f32], forward: impl FnOnce(&mut [f32])) -> f64 {
+    let twin = HTDemucs::from_checkpoint(checkpoint, &Device::Cpu).unwrap();
+    let n = twin.config().segment_frames();
+    let theirs =
+        twin.forward(&Tensor::from_slice(mix, (mix.len() / (2 * n), 2, n), &Device::Cpu).unwrap(), &mut ());
+    let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut ours = vec![0.0; theirs.len()];
+    forward(&mut ours);
+    let (mut power, mut noise) = (0.0, 1e-300);
+    for (a, b) in theirs.iter().zip(&ours) {
+        power += f64::from(*a).powi(2);
+        noise += (f64::from(*a) - f64::from(*b)).powi(2);
+    }
+    10.0 * f64::log10(power / noise)
+}
+
 /// What is changed in [`small_kwargs`] to get at networks of all shapes.
 #[cfg(test)]
 pub(crate) fn changed() -> Vec<Map<String, Value>> {

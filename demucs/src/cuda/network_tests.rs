@@ -1,12 +1,10 @@
 //! Whole networks on a card against the plain one.
 
-use candle_core::{Device, Tensor};
 use serde_json::{Map, Value};
 
 use super::tests::card;
 use super::{Compiled, Precision};
-use crate::model::HTDemucs;
-use crate::seeded::{changed, checkpoint, signal, small_kwargs};
+use crate::seeded::{changed, checkpoint, signal, small_kwargs, snr_to_plain};
 use crate::weights::Checkpoint;
 
 const SOURCES: [&str; 4] = ["drums", "bass", "other", "vocals"];
@@ -24,19 +22,9 @@ fn compiled(checkpoint: &Checkpoint, precision: Precision, batch: usize) -> Comp
 /// SNR in dB of what a card makes of a batch against the plain network.
 fn snr(kwargs: &Map<String, Value>, precision: Precision, batch: usize) -> f64 {
     let seeded = checkpoint(kwargs.clone(), 7).unwrap();
-    let twin = HTDemucs::from_checkpoint(seeded.clone(), &Device::Cpu).unwrap();
-    let n = twin.config().segment_frames();
-    let mix = segments(batch, n);
-    let theirs = twin.forward(&Tensor::from_vec(mix.clone(), (batch, 2, n), &Device::Cpu).unwrap(), &mut ());
-    let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let mut ours = vec![0.0; theirs.len()];
-    compiled(&seeded, precision, batch).forward(&mix, &mut ours).unwrap();
-    let (mut power, mut noise) = (0.0, 1e-300);
-    for (a, b) in theirs.iter().zip(&ours) {
-        power += f64::from(*a).powi(2);
-        noise += (f64::from(*a) - f64::from(*b)).powi(2);
-    }
-    10.0 * f64::log10(power / noise)
+    let network = compiled(&seeded, precision, batch);
+    let mix = segments(batch, network.config().segment_frames());
+    snr_to_plain(seeded, &mix, |ours| network.forward(&mix, ours).unwrap())
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Kernels of every instruction set against what their definitions give in double precision, on odd shapes, and
 //! whole networks against the plain one.
 
-use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -13,27 +12,16 @@ use super::layout::padded;
 use super::packed::{Form, Packed, pair};
 use super::product::{Affine, Finish, Out, Product, Runs, Sums};
 use super::tensors::Tensors;
-use crate::model::{Config, HTDemucs};
-use crate::seeded::{changed, checkpoint, signal, small_kwargs};
+use crate::model::Config;
+use crate::seeded::{changed, checkpoint, signal, small_kwargs, snr_to_plain};
 
 /// SNR in dB of the kernels against the plain network.
 fn snr(kwargs: &Map<String, Value>, isa: Isa) -> f64 {
     let seeded = checkpoint(kwargs.clone(), 7).unwrap();
     let config = Config::from_kwargs(kwargs).unwrap();
     let network = Fused::new(config, isa, Tensors::new(seeded.tensors.clone(), isa.form())).unwrap();
-    let twin = HTDemucs::from_checkpoint(seeded, &Device::Cpu).unwrap();
-    let n = twin.config().segment_frames();
-    let mix = signal(n).concat();
-    let theirs = twin.forward(&Tensor::from_vec(mix.clone(), (1, 2, n), &Device::Cpu).unwrap(), &mut ());
-    let theirs = theirs.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let mut ours = vec![0.0; theirs.len()];
-    network.forward(&mix, &mut ours);
-    let (mut power, mut noise) = (0.0, 1e-300);
-    for (a, b) in theirs.iter().zip(&ours) {
-        power += f64::from(*a).powi(2);
-        noise += (f64::from(*a) - f64::from(*b)).powi(2);
-    }
-    10.0 * f64::log10(power / noise)
+    let mix = signal(network.config().segment_frames()).concat();
+    snr_to_plain(seeded, &mix, |ours| network.forward(&mix, ours))
 }
 
 #[test]
