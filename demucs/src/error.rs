@@ -54,6 +54,18 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether a card failed: in this process nothing that uses it will succeed again, as CUDA keeps such an error.
+    #[must_use]
+    pub fn is_of_the_card(&self) -> bool {
+        match self {
+            Self::Card(_) => true,
+            Self::Batch(error) => error.is_of_the_card(),
+            _ => false,
+        }
+    }
+}
+
 /// An error of the caller's own code, kept whole.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

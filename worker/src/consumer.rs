@@ -1,8 +1,8 @@
 //! The loop of a worker: claim, work, tell.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::ModelName;
@@ -30,6 +30,8 @@ pub struct Worker {
     claimant: Claimant,
     crash: Crash,
     in_hand: AtomicUsize,
+    /// Why no task can succeed here any more.
+    broken: OnceLock<String>,
 }
 
 /// Why a worker ends before it was asked to.
@@ -40,6 +42,12 @@ pub enum WorkerError {
     Hung {
         /// For how long.
         seconds: u64,
+    },
+    /// Its device failed, and will fail again.
+    #[error("the device is of no more use: {reason}")]
+    Broken {
+        /// What the task that found out says.
+        reason: String,
     },
 }
 
@@ -61,7 +69,13 @@ impl Worker {
         };
         let (songs, sums) = (Songs::default(), Sums::default());
         let tools = Arc::new(Tools { ledger, engines, songs, sums, settings });
-        Self { tools, claimant, crash: Crash::new(None), in_hand: AtomicUsize::new(0) }
+        Self {
+            tools,
+            claimant,
+            crash: Crash::new(None),
+            in_hand: AtomicUsize::new(0),
+            broken: OnceLock::new(),
+        }
     }
 
     /// The same worker, but its process dies as by `kill -9` so long after its first task began.
@@ -91,6 +105,8 @@ impl Worker {
     }
 
     async fn work(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        // Where one task finds the device broken, the others go back as they do at the end.
+        let stop = &stop.child_token();
         let mut tasks = FuturesUnordered::new();
         // Every other time what is derived comes last: many small mixes must not keep songs waiting.
         let mut songs_first = false;
@@ -118,7 +134,10 @@ impl Worker {
         while let Some(done) = tasks.next().await {
             done?;
         }
-        Ok(())
+        match self.broken.get() {
+            Some(reason) => Err(WorkerError::Broken { reason: reason.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// The next task; none where it is time to stop.
@@ -190,6 +209,10 @@ impl Worker {
                 }
             }
         };
+        if let Err(Failed::Device(reason)) = &result {
+            let _ = self.broken.set(reason.clone());
+            stop.cancel();
+        }
         self.conclude(&lease, result).await;
         Ok(())
     }
@@ -222,7 +245,8 @@ impl Worker {
                     figures::given_up(true);
                 }
             }
-            Err(Failed::Transient(reason)) => {
+            // A song that breaks devices must come to its end too: it costs a try.
+            Err(Failed::Transient(reason) | Failed::Device(reason)) => {
                 tracing::warn!(job.id = %task.job, %task, reason, "a task failed, it may be tried again");
                 let told = self.tell(lease, || queue.fail(task, token, Failure::Transient, &reason)).await;
                 if told && lease.claim().last {
@@ -286,7 +310,7 @@ fn outcome(result: &Result<Outcome, Failed>) -> &'static str {
     match result {
         Ok(_) => "done",
         Err(Failed::Permanent(_)) => "failed",
-        Err(Failed::Transient(_)) => "again",
+        Err(Failed::Transient(_) | Failed::Device(_)) => "again",
         Err(Failed::Ended(Ended::Released)) => "released",
         Err(Failed::Ended(Ended::Lost | Ended::Canceled)) => "left",
     }

@@ -54,6 +54,12 @@ impl Card {
         Self { driver: Arc::new(super::emulation::Emulation::new()) }
     }
 
+    /// Has an emulated card fail from now on, for good, as a card does after a fault.
+    #[cfg(feature = "emulation")]
+    pub fn fail(&self) {
+        self.driver.fail();
+    }
+
     /// What it is.
     #[must_use]
     pub fn properties(&self) -> &Properties {

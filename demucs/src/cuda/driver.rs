@@ -61,4 +61,8 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     unsafe fn record(&self, launches: &[Prepared]) -> Result<Option<Handle>>;
     unsafe fn replay(&self, stream: Handle, recording: Handle) -> Result<()>;
     unsafe fn drop_recording(&self, recording: Handle);
+
+    /// Has every launch from now on fail, for tests.
+    #[cfg(feature = "emulation")]
+    fn fail(&self) {}
 }

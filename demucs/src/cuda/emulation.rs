@@ -4,6 +4,7 @@ use std::alloc::{self, Layout};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::card::Properties;
 use super::driver::{Driver, Handle, Kernel};
@@ -27,11 +28,14 @@ const MARGIN: usize = 4096;
 const NAN: u8 = 0xff;
 
 #[derive(Debug)]
-pub(super) struct Emulation(Properties);
+pub(super) struct Emulation {
+    properties: Properties,
+    failing: AtomicBool,
+}
 
 impl Emulation {
     pub(super) fn new() -> Self {
-        Self(Properties {
+        let properties = Properties {
             number: 0,
             name: "emulation".into(),
             capability: (8, 0),
@@ -39,7 +43,8 @@ impl Emulation {
             memory: usize::MAX,
             processors: 4,
             shared: 227 << 10,
-        })
+        };
+        Self { properties, failing: AtomicBool::new(false) }
     }
 }
 
@@ -66,11 +71,11 @@ unsafe fn run(kernel: &CString, grid: [u32; 3], shared: u32, args: *const c_void
 
 impl Driver for Emulation {
     fn properties(&self) -> &Properties {
-        &self.0
+        &self.properties
     }
 
     fn free_bytes(&self) -> Result<usize> {
-        Ok(self.0.memory)
+        Ok(self.properties.memory)
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
@@ -168,6 +173,9 @@ impl Driver for Emulation {
     }
 
     unsafe fn launch(&self, _: Handle, prepared: &Prepared) -> Result<()> {
+        if self.failing.load(Ordering::Relaxed) {
+            return Err(Error::Card("it was told to fail".into()));
+        }
         let size = size_of_val(&*prepared.launch.args);
         // SAFETY: whoever made the sequence answers for it.
         unsafe {
@@ -184,4 +192,8 @@ impl Driver for Emulation {
     }
 
     unsafe fn drop_recording(&self, _: Handle) {}
+
+    fn fail(&self) {
+        self.failing.store(true, Ordering::Relaxed);
+    }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Failed {
     Permanent(String),
     /// It may succeed later or elsewhere; a sentence for the operator.
     Transient(String),
+    /// It may succeed in another process: the device of this one has failed; a sentence for the operator.
+    Device(String),
 }
 
 impl From<LedgerError> for Failed {
@@ -38,7 +40,14 @@ impl From<StoreError> for Failed {
 
 impl From<EngineError> for Failed {
     fn from(error: EngineError) -> Self {
-        Self::Transient(error.to_string())
+        let of_the_card = match &error {
+            EngineError::Network(error) | EngineError::Engine(separation::Error::Separate(error)) => {
+                error.is_of_the_card()
+            }
+            _ => false,
+        };
+        let text = sentence(&error);
+        if of_the_card { Self::Device(text) } else { Self::Transient(text) }
     }
 }
 
@@ -59,6 +68,7 @@ impl From<separation::Error> for Failed {
             separation::Error::Empty | separation::Error::Separate(demucs::Error::Request(_)) => {
                 Self::Permanent(text)
             }
+            separation::Error::Separate(error) if error.is_of_the_card() => Self::Device(text),
             separation::Error::Separate(_)
             | separation::Error::Stopped
             | separation::Error::Space { .. }

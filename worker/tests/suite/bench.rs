@@ -15,15 +15,16 @@ use common::queue::{Clock, Depth, Room, Rules};
 use common::storage::fs::Folder;
 use common::storage::{Store, Write};
 use common::{ModelName, SongHash, Tenant};
+use demucs::cuda::Card;
 use demucs::seeded::{checkpoint, signal, small_kwargs};
-use demucs::{Compute, Settings as EngineSettings};
+use demucs::{Compute, Device, Settings as EngineSettings};
 use futures_util::TryStreamExt;
 use models::{ModelStore, StoreConfig};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use worker::{Engines, Settings, Worker};
+use worker::{Engines, Settings, Worker, WorkerError};
 
 /// The stems of the network.
 pub(crate) const STEMS: [&str; 4] = ["drums", "bass", "other", "vocals"];
@@ -73,6 +74,14 @@ impl Bench {
         self.start(self.wide_engines(), settings)
     }
 
+    /// Starts a worker on a card, that has three songs in work at a time.
+    pub(crate) fn worker_on(&self, card: &Card) -> Running {
+        let settings = EngineSettings { batch: 2, threads: 1, ..EngineSettings::default() };
+        let compute = Compute { device: Device::Cuda(card.clone()), ..Compute::cpu() };
+        let engines = Arc::new(Engines::new(models(self.root.path()), vec![compute], settings));
+        self.start(engines, Settings { songs_at_once: 3, ..self.settings() })
+    }
+
     /// Installs one more network.
     pub(crate) fn install(&self, name: &str, seed: u64) {
         let weights = self.root.path().join(format!("{name}.safetensors"));
@@ -106,7 +115,7 @@ impl Bench {
         let worker = Worker::new(self.ledger.clone(), engines, settings);
         let stop = CancellationToken::new();
         let token = stop.clone();
-        let done = tokio::spawn(async move { worker.run(&token).await.unwrap() });
+        let done = tokio::spawn(async move { worker.run(&token).await });
         Running { stop, done }
     }
 
@@ -189,14 +198,19 @@ impl Bench {
 /// A worker at work.
 pub(crate) struct Running {
     stop: CancellationToken,
-    done: JoinHandle<()>,
+    done: JoinHandle<Result<(), WorkerError>>,
 }
 
 impl Running {
     /// As SIGTERM does.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        self.done.await.unwrap();
+        self.done.await.unwrap().unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn end(self) -> Result<(), WorkerError> {
+        self.done.await.unwrap()
     }
 
     /// As `kill -9` does: nothing of it runs any more, and it says nothing.

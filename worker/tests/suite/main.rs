@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails to be set up is a failed test")]
 
 mod bench;
+mod card;
 mod chaos;
 mod cluster;
 mod crash;
