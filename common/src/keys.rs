@@ -79,6 +79,8 @@ pub const GONE: &str = "gone/";
 pub const KEPT_UNTIL: &str = "kept-until/";
 /// Prefix of what start-ups write and remove.
 pub const PROBE: &str = "probe/";
+/// Name of the store.
+pub const STORE_ID: &str = "store-id.json";
 /// Prefix of all intermediates.
 pub const WORK: &str = "work/";
 
@@ -129,7 +131,7 @@ impl ObjectKey {
             "jobs" => parts.next()?.strip_suffix(".json")?,
             "pending" | "untold" | "canceled" | "work" => parts.next()?,
             "expiry" => parts.nth(1)?,
-            "uses" | "results" | "kept" | "music" | "units" => parts.nth(2)?,
+            "uses" | "results" | "kept" | "music" | "units" | "asked" => parts.nth(2)?,
             "tenants" => return self.as_job_of_tenant(),
             _ => return None,
         };
@@ -154,6 +156,12 @@ impl ObjectKey {
         Self { bucket, path: format!("{PROBE}{}", unique.simple()) }
     }
 
+    /// What the store is called: it was drawn when it was new.
+    #[must_use]
+    pub fn store_id() -> Self {
+        Self::queue(STORE_ID.to_owned())
+    }
+
     /// A song as it was uploaded.
     #[must_use]
     pub fn song(tenant: &Tenant, song: &SongHash) -> Self {
@@ -174,6 +182,26 @@ impl ObjectKey {
             None => (Tenant::default_tenant(), self.path.strip_suffix(".mp3")?),
         };
         (self.bucket == Bucket::Queue).then_some((tenant, song.parse().ok()?))
+    }
+
+    /// The mark that a job was asked for again, at that time in milliseconds since 1970.
+    #[must_use]
+    pub fn asked(tenant: &Tenant, song: &SongHash, job: &JobId, at_ms: u64) -> Self {
+        Self::queue(format!("{}{at_ms:015}", Self::asked_for(tenant, song, Some(job))))
+    }
+
+    /// Prefix of such marks of a song, or of one of its jobs.
+    #[must_use]
+    pub fn asked_for(tenant: &Tenant, song: &SongHash, job: Option<&JobId>) -> String {
+        let job = job.map_or_else(String::new, |job| format!("{job}/"));
+        format!("asked/{tenant}/{song}/{job}")
+    }
+
+    /// Which job was asked for, and when, if it is such a mark.
+    #[must_use]
+    pub fn as_asked(&self) -> Option<(JobId, u64)> {
+        let at_ms = self.path.strip_prefix("asked/")?.split('/').nth(3)?.parse().ok()?;
+        Some((self.job_id()?, at_ms))
     }
 
     /// The record of an accepted job.
@@ -428,6 +456,7 @@ mod tests {
             ObjectKey::kept_source(&tenant, &key, &job, &bass),
             ObjectKey::music(&tenant, &song, &job),
             ObjectKey::unit(&tenant, &song, &job, 7),
+            ObjectKey::asked(&tenant, &song, &job, 7),
         ] {
             assert_eq!(of_job.job_id(), Some(job), "{of_job}");
         }

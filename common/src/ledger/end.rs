@@ -55,7 +55,12 @@ impl Ledger {
         if record.tenant != Tenant::default_tenant() || !matches!(record.options.format, Format::Mp3 { .. }) {
             return Ok(());
         }
+        let jobs = self.published_jobs(&record.tenant, &record.song).await?;
         for result in results {
+            let asked_last = with_stem(&jobs, result).is_none_or(|(job, _)| job.id == record.id);
+            if !asked_last || self.is_removed(record, result).await? {
+                continue;
+            }
             let to = ObjectKey::published(&record.song, &result.stem);
             self.store.copy(&Self::result_key(record, result), &to, Write::Replace).await?;
             failpoint::reach("finish.midway_published");
@@ -124,12 +129,14 @@ impl Ledger {
     /// Ends a job that the queue has ended: of a failed or canceled one the manifest is written here. None while
     /// the job goes on.
     pub async fn settle(&self, record: &Record) -> Result<Option<Manifest>> {
+        // First this: who cancels a job marks it before the queue hears of it.
+        let status = self.queue.status(record.id).await?;
         if self.store.head(&ObjectKey::canceled(&record.id)).await?.is_some() {
             // Whoever marked it may have died before this.
             self.queue.cancel(record.id).await?;
             return Ok(Some(self.finish(record, Ending::Canceled).await?));
         }
-        let Some(status) = self.queue.status(record.id).await? else { return Ok(None) };
+        let Some(status) = status else { return Ok(None) };
         match status.state {
             State::Queued | State::Running => Ok(None),
             State::Failed => {
@@ -138,9 +145,16 @@ impl Ledger {
                 let reason = "the song could not be separated, in several attempts".to_owned();
                 Ok(Some(self.finish(record, Ending::Failed { reason }).await?))
             }
-            State::Canceled => Ok(Some(self.finish(record, Ending::Canceled).await?)),
-            // Workers write the manifest before they tell the queue.
-            State::Succeeded => self.manifest(record).await,
+            // Canceled without a mark, or done without the manifest that is written before: whoever said so did not see
+            // what is in the store, or it has been lost since.
+            State::Canceled | State::Succeeded => {
+                let manifest = self.manifest(record).await?;
+                if manifest.is_none() {
+                    tracing::warn!(job.id = %record.id, state = ?status.state, "the queue knows an end that the store does not: the job begins again");
+                    self.queue.forget(record.id).await?;
+                }
+                Ok(manifest)
+            }
         }
     }
 
@@ -185,6 +199,8 @@ impl Ledger {
         self.store.delete_prefix(Bucket::Queue, &units).await?;
         failpoint::reach("delete.midway");
         self.store.delete(&ObjectKey::song_use(&record.tenant, &record.song, &record.id)).await?;
+        let asked = ObjectKey::asked_for(&record.tenant, &record.song, Some(&record.id));
+        self.store.delete_prefix(Bucket::Queue, &asked).await?;
         self.forget_kept(record).await?;
         self.release_song(&record.tenant, &record.song).await?;
         self.store.delete(&ObjectKey::of_tenant(&record.tenant, &record.id)).await?;
@@ -200,25 +216,38 @@ impl Ledger {
         if record.tenant != Tenant::default_tenant() {
             return Ok(());
         }
-        let others = self.published_jobs(&record.tenant, &record.song).await?;
+        let mut others = self.published_jobs(&record.tenant, &record.song).await?;
+        others.retain(|(other, _)| other.id != record.id);
         for result in results {
             let key = ObjectKey::published(&record.song, &result.stem);
             if self.store.head(&key).await?.is_none() {
                 continue;
             }
-            let other =
-                others.iter().filter(|(other, _)| other.id != record.id).find_map(|(other, results)| {
-                    Some((other, results.iter().find(|other| other.stem == result.stem)?))
-                });
-            match other {
-                Some((other, result)) => {
+            match with_stem(&others, result) {
+                Some((other, result)) if !self.is_removed(other, result).await? => {
                     self.store.copy(&Self::result_key(other, result), &key, Write::Replace).await?;
                 }
-                None => self.store.delete(&key).await?,
+                _ => self.store.delete(&key).await?,
             }
         }
         Ok(())
     }
+
+    /// Whether somebody has taken a result from the older contract.
+    async fn is_removed(&self, record: &Record, result: &ResultFile) -> Result<bool> {
+        Ok(self.store.head(&ObjectKey::removed(&record.work(), &result.stem)).await?.is_some())
+    }
+}
+
+/// The first of these jobs that has a stem of this name, and that one.
+fn with_stem<'a>(
+    jobs: &'a [(Record, Vec<ResultFile>)],
+    result: &ResultFile,
+) -> Option<(&'a Record, &'a ResultFile)> {
+    let has = |(job, results): &'a (Record, Vec<ResultFile>)| {
+        Some((job, results.iter().find(|other| other.stem == result.stem)?))
+    };
+    jobs.iter().find_map(has)
 }
 
 /// Counts an end, by whoever wrote it down: once.

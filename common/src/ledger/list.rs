@@ -38,7 +38,8 @@ impl Ledger {
         Ok(records)
     }
 
-    /// Jobs that succeeded with MP3 results of a song, the latest first: what the older contract can show.
+    /// Jobs that succeeded with MP3 results of a song, the one that was asked for last first: what the older contract
+    /// can show.
     pub async fn published_jobs(
         &self,
         tenant: &Tenant,
@@ -52,6 +53,17 @@ impl Ledger {
             {
                 jobs.push((record, results));
             }
+        }
+        if jobs.len() > 1 {
+            let asked = ObjectKey::asked_for(tenant, song, None);
+            let asked = self.keys(Bucket::Queue, &asked).await?;
+            let times: Vec<_> = asked.iter().filter_map(ObjectKey::as_asked).collect();
+            // Of two of one moment, the one that was there already was asked for last.
+            let last = |record: &Record| {
+                let again = times.iter().filter(|(job, _)| *job == record.id).map(|(_, ms)| (*ms, true));
+                again.fold((record.created_ms, false), Ord::max)
+            };
+            jobs.sort_by_key(|(record, _)| std::cmp::Reverse(last(record)));
         }
         Ok(jobs)
     }
@@ -67,8 +79,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts the results of a job that has succeeded where the older contract finds them: it was asked for last.
+    /// Puts the results of a job where the older contract finds them, now or when it has succeeded: it was asked for
+    /// last.
     pub async fn republish(&self, record: &Record) -> Result<()> {
+        self.mark(&ObjectKey::asked(&record.tenant, &record.song, &record.id, now_ms())).await?;
         if let Some(Ending::Succeeded { results }) =
             self.manifest(record).await?.map(|manifest| manifest.ending)
         {

@@ -11,6 +11,7 @@
 
 mod accept;
 mod end;
+mod health;
 mod idempotency;
 mod kept;
 mod list;
@@ -21,14 +22,15 @@ mod sweep;
 mod units;
 mod walk;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 pub use accept::{Accepted, NewWork, Refused};
 pub use idempotency::{Answer, IN_FLIGHT, Reserved};
@@ -71,6 +73,8 @@ pub struct Ledger {
     keep: Keep,
     /// The latest epoch that was heard of: a queue that has lost everything tells of an earlier one.
     known_epoch: Arc<AtomicU32>,
+    /// What the store was called when it was first looked at.
+    store_id: Arc<Mutex<Option<Uuid>>>,
 }
 
 /// How long things are kept.
@@ -104,7 +108,7 @@ impl Ledger {
     /// A ledger over a store that was prepared and a queue.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, queue: Arc<dyn Queue>, keep: Keep) -> Self {
-        Self { store, queue, keep, known_epoch: Arc::default() }
+        Self { store, queue, keep, known_epoch: Arc::default(), store_id: Arc::default() }
     }
 
     /// The store.

@@ -9,7 +9,7 @@ use super::{Ledger, LedgerError, Result};
 use crate::failpoint;
 use crate::ids::{Epoch, Tenant};
 use crate::job::Record;
-use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey, PENDING, RESETTING};
+use crate::keys::{Bucket, EPOCHS, IDENTITIES, ObjectKey, PENDING, RESETTING, STORE_ID};
 use crate::storage::{Write, Written};
 
 /// What decides whether an object outlives a reset.
@@ -92,7 +92,7 @@ impl Ledger {
     async fn fate(&self, key: &ObjectKey, epoch: Epoch) -> Result<Fate> {
         // Sweeps remove the marks later, with what workers of the old epoch are still writing.
         if key.bucket() == Bucket::Queue
-            && [EPOCHS, PENDING, RESETTING].iter().any(|prefix| key.path().starts_with(prefix))
+            && [EPOCHS, PENDING, RESETTING, STORE_ID].iter().any(|prefix| key.path().starts_with(prefix))
         {
             return Ok(Fate::Stays);
         }

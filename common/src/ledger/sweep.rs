@@ -99,6 +99,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// Tells the caller of a job that has ended once more.
+    pub async fn tell_again(&self, record: &Record) -> Result<()> {
+        if record.callback.is_some() && self.manifest(record).await?.is_some() {
+            self.mark(&ObjectKey::untold(&record.id)).await?;
+            self.queue.forget(record.id).await?;
+            self.submit_again(record).await?;
+        }
+        Ok(())
+    }
+
     async fn submit_again(&self, record: &Record) -> Result<u64> {
         let everyone = Room { jobs: u64::MAX, jobs_of_tenant: u64::MAX };
         Ok(u64::from(self.queue.submit(&record.to_queue(), everyone).await? == Submitted::Accepted))

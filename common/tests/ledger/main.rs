@@ -14,7 +14,7 @@ use common::job::{Callback, Commit, Ending, Make, Manifest, Options, Record, Res
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::{IN_FLIGHT, Keep, Kept, Ledger, NewWork, Reserved};
 use common::queue::memory::MemoryQueue;
-use common::queue::{Claimant, Clock, Failure, Room, Rules, TaskId, TaskKind, Token};
+use common::queue::{Claimant, Clock, Failure, Outcome, Room, Rules, State, TaskId, TaskKind, Token};
 use common::storage::{Store, Write};
 use common::{SongHash, Tenant};
 use futures_util::FutureExt as _;
@@ -310,4 +310,103 @@ async fn results_of_an_engine_that_did_not_end_the_job_go() {
         bench.keys(Bucket::Output).await.iter().map(|key| key.path().to_owned()).collect();
     assert!(!left.iter().any(|path| path.contains("0-another")), "{left:?}");
     assert!(left.iter().any(|path| path.contains("0-one/bass.mp3.json")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_the_queue_calls_done_without_a_manifest_begins_again() {
+    let bench = Bench::new(Keep::default()).await;
+    let ledger = &bench.ledger;
+    let record = submit(ledger, 0.25).await;
+    let (task, token) = begin(ledger).await;
+    ledger.queue().complete(task, token, &Outcome::Done).await.unwrap();
+    ledger.sweep_pending().await.unwrap();
+    let (task, token) = begin(ledger).await;
+    assert_eq!(task.job, record.id);
+    succeed(ledger, &record).await;
+    ledger.queue().complete(task, token, &Outcome::Done).await.unwrap();
+    assert_eq!(ledger.view(&record).await.unwrap().state, State::Succeeded);
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_canceled_but_the_queue_begins_again() {
+    let bench = Bench::new(Keep::default()).await;
+    let ledger = &bench.ledger;
+    let record = submit(ledger, 0.25).await;
+    begin(ledger).await;
+    ledger.queue().cancel(record.id).await.unwrap();
+    assert_eq!(ledger.settle(&record).await.unwrap(), None);
+    ledger.sweep_pending().await.unwrap();
+    assert_eq!(begin(ledger).await.0.job, record.id);
+    ledger.cancel(&record).await.unwrap();
+    assert_eq!(ledger.view(&record).await.unwrap().state, State::Canceled);
+}
+
+/// Takes the bass of a song from the older contract, as its `remove` does.
+async fn remove_bass(ledger: &Ledger, records: &[&Record]) {
+    let bass = "bass".parse().unwrap();
+    for record in records {
+        let mark = ObjectKey::removed(&record.work(), &bass);
+        ledger.store().put(&mark, Bytes::new(), Write::Replace).await.unwrap();
+    }
+    ledger.store().delete(&ObjectKey::published(&SONG, &bass)).await.unwrap();
+}
+
+/// Who made the bass that the older contract finds.
+async fn published(bench: &Bench) -> Option<String> {
+    let key = ObjectKey::published(&SONG, &"bass".parse().unwrap());
+    let object = bench.store.get(&key, None).await.ok()?;
+    let pieces: Vec<Bytes> = futures_util::TryStreamExt::try_collect(object.body).await.unwrap();
+    Some(String::from_utf8(pieces.concat()).unwrap())
+}
+
+/// [`succeed`], with a bass that says whose it is.
+async fn succeed_as(ledger: &Ledger, record: &Record, engine: &'static str) {
+    let result = store_bass(ledger, record, engine).await;
+    let key = Ledger::result_key(record, &result);
+    ledger.store().put(&key, Bytes::from_static(engine.as_bytes()), Write::Replace).await.unwrap();
+    ledger.finish(record, Ending::Succeeded { results: vec![result] }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_track_that_was_removed_does_not_come_back() {
+    let bench = Bench::new(Keep::default()).await;
+    let ledger = &bench.ledger;
+    let first = submit(ledger, 0.25).await;
+    succeed_as(ledger, &first, "first").await;
+    remove_bass(ledger, &[&first]).await;
+    // A worker that died between publishing and cleaning leaves the mark of a job that has not ended.
+    bench.store.put(&ObjectKey::pending(&first.id), Bytes::new(), Write::Replace).await.unwrap();
+    ledger.sweep_pending().await.unwrap();
+    assert_eq!(published(&bench).await, None);
+    // Nor when another job's goes, which stood there meanwhile.
+    let second = submit(ledger, 0.5).await;
+    succeed_as(ledger, &second, "second").await;
+    assert_eq!(published(&bench).await.as_deref(), Some("second"));
+    ledger.delete(&second).await.unwrap();
+    assert_eq!(published(&bench).await, None);
+}
+
+#[tokio::test]
+async fn the_older_contract_finds_what_was_asked_for_last_whatever_ends_last() {
+    let bench = Bench::new(Keep::default()).await;
+    let ledger = &bench.ledger;
+    let first = submit(ledger, 0.25).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let second = submit(ledger, 0.5).await;
+    succeed_as(ledger, &second, "second").await;
+    succeed_as(ledger, &first, "first").await;
+    assert_eq!(published(&bench).await.as_deref(), Some("second"));
+    // Asked for once more.
+    ledger.republish(&first).await.unwrap();
+    assert_eq!(published(&bench).await.as_deref(), Some("first"));
+    // Also before it has ended.
+    let third = submit(ledger, 0.75).await;
+    ledger.republish(&second).await.unwrap();
+    succeed_as(ledger, &third, "third").await;
+    assert_eq!(published(&bench).await.as_deref(), Some("second"));
+    ledger.delete(&second).await.unwrap();
+    assert_eq!(published(&bench).await.as_deref(), Some("third"));
+    let left = bench.keys(Bucket::Queue).await;
+    let asked: Vec<_> = left.iter().filter_map(ObjectKey::as_asked).map(|(job, _)| job).collect();
+    assert_eq!(asked, [first.id]);
 }
