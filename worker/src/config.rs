@@ -110,6 +110,7 @@ impl WorkerArgs {
         let settings = Settings {
             name: format!("{}.{}", common::telemetry::host(), std::process::id()),
             songs_at_once: usize::from(self.songs_at_once),
+            model: self.model(),
             temp_dir: self.temp_dir.clone(),
             decoder: Some(this_program()),
             max_song_s: self.max_seconds,

@@ -1,7 +1,7 @@
 //! The loop of a worker: claim, work, tell.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Worker {
     claimant: Claimant,
     crash: Crash,
     in_hand: AtomicUsize,
+    /// Whether store and queue did their work when they were last asked.
+    works: AtomicBool,
     /// Why no task can succeed here any more.
     broken: OnceLock<String>,
 }
@@ -55,6 +57,8 @@ pub enum WorkerError {
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Wait after the queue could not be used.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Longest wait between two looks at a store that is away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How often the end of a task is told to a queue that does not answer, before the task is left to its lease.
 const TELL_TIMES: u32 = 60;
 
@@ -74,6 +78,7 @@ impl Worker {
             claimant,
             crash: Crash::new(None),
             in_hand: AtomicUsize::new(0),
+            works: AtomicBool::new(false),
             broken: OnceLock::new(),
         }
     }
@@ -146,6 +151,7 @@ impl Worker {
         // Kept until the queue has answered: asked again with it, the queue gives the same task.
         let token = Token::draw();
         while !stop.is_cancelled() {
+            self.wait_for_works(stop).await;
             match self.claim(token, songs_first).await {
                 Ok(Some(claim)) => return Some((claim, token)),
                 Ok(None) => {
@@ -166,6 +172,23 @@ impl Worker {
             }
         }
         None
+    }
+
+    /// Waits until store and queue work, where they did not: each task that is claimed meanwhile would fail.
+    async fn wait_for_works(&self, stop: &CancellationToken) {
+        let mut pause = RETRY_AFTER;
+        while !self.works.load(Ordering::Relaxed) && !stop.is_cancelled() {
+            match self.tools.ledger.works().await {
+                Ok(()) => self.works.store(true, Ordering::Relaxed),
+                Err(error) => {
+                    tracing::warn!(%error, "takes no work until store and queue do theirs");
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                    }
+                }
+            }
+        }
     }
 
     async fn claim(&self, token: Token, songs_first: bool) -> common::queue::Result<Option<Claim>> {
@@ -213,8 +236,18 @@ impl Worker {
             let _ = self.broken.set(reason.clone());
             stop.cancel();
         }
-        self.conclude(&lease, result).await;
+        self.conclude(&lease, self.blame(result).await).await;
         Ok(())
+    }
+
+    /// Whose fault it was: where store and queue do other work at this moment it is the task's own, and costs a try.
+    async fn blame(&self, result: Result<Outcome, Failed>) -> Result<Outcome, Failed> {
+        match result {
+            Err(Failed::Outage(reason)) if self.tools.ledger.works().await.is_ok() => {
+                Err(Failed::Transient(reason))
+            }
+            result => result,
+        }
     }
 
     async fn conclude(&self, lease: &Lease, result: Result<Outcome, Failed>) {
@@ -231,6 +264,11 @@ impl Worker {
             }
             Err(Failed::Ended(Ended::Released)) => {
                 tracing::info!(job.id = %task.job, %task, "gave a task back");
+                self.tell(lease, || queue.release(task, token)).await;
+            }
+            Err(Failed::Outage(reason)) => {
+                tracing::warn!(job.id = %task.job, %task, reason, "gave a task back until store and queue work");
+                self.works.store(false, Ordering::Relaxed);
                 self.tell(lease, || queue.release(task, token)).await;
             }
             Err(Failed::Ended(why)) => {
@@ -311,7 +349,7 @@ fn outcome(result: &Result<Outcome, Failed>) -> &'static str {
         Ok(_) => "done",
         Err(Failed::Permanent(_)) => "failed",
         Err(Failed::Transient(_) | Failed::Device(_)) => "again",
-        Err(Failed::Ended(Ended::Released)) => "released",
+        Err(Failed::Ended(Ended::Released) | Failed::Outage(_)) => "released",
         Err(Failed::Ended(Ended::Lost | Ended::Canceled)) => "left",
     }
 }

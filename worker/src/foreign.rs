@@ -7,26 +7,17 @@ use common::keys::ObjectKey;
 use common::ledger::{LedgerError, NewWork};
 use common::queue::Room;
 use common::{ModelName, SongHash, Tenant};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::task::Tools;
 
 /// What such an entry says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq)]
 struct Entry {
-    #[serde(alias = "hash")]
-    songhash: SongHash,
-    #[serde(default)]
+    song: SongHash,
+    /// The usual one where there is none.
     model: Option<ModelName>,
-    #[serde(default)]
-    callback: Option<EntryCallback>,
-}
-
-#[derive(Debug, Deserialize)]
-struct EntryCallback {
-    url: String,
-    #[serde(default)]
-    data: serde_json::Value,
+    callback: Option<Callback>,
 }
 
 /// Bytes of an MP3 of 320 kbit/s for each millisecond: for estimates.
@@ -34,38 +25,97 @@ const BYTES_PER_MS: u64 = 40;
 
 /// Lets in every entry whose song is there; one whose song is missing comes again later, none is dropped.
 pub(crate) async fn let_in(tools: &Arc<Tools>) -> Result<(), LedgerError> {
-    while let Some(text) = tools.ledger.queue().next_foreign().await? {
-        let Ok(entry) = serde_json::from_str::<Entry>(&text) else {
-            tracing::warn!(bytes = text.len(), "an entry pushed by hand is no job");
-            tools.ledger.queue().settle_foreign(&text).await?;
+    let ledger = &tools.ledger;
+    while let Some(text) = ledger.queue().next_foreign().await? {
+        let Some(entry) = Entry::read(&text) else {
+            let start: String = text.chars().take(200).collect();
+            tracing::warn!(bytes = text.len(), start, "an entry pushed by hand is no job");
+            ledger.queue().settle_foreign(&text).await?;
             continue;
         };
         let tenant = Tenant::default_tenant();
-        let Some(meta) = tools.ledger.store().head(&ObjectKey::song(&tenant, &entry.songhash)).await? else {
-            tracing::warn!(song = %entry.songhash, "the song of an entry pushed by hand is not in the store");
+        let Some(meta) = ledger.store().head(&ObjectKey::song(&tenant, &entry.song)).await? else {
+            tracing::warn!(song = %entry.song, "the song of an entry pushed by hand is not in the store");
             continue;
         };
-        let model = entry.model.unwrap_or_else(ModelName::htdemucs);
+        let model = entry.model.unwrap_or_else(|| tools.settings.model.clone());
         let work = NewWork {
             tenant,
-            song: entry.songhash,
+            song: entry.song,
             options: Options { model, ..Options::default() },
             title: Title::default(),
             size_bytes: meta.size_bytes,
             cost_ms: meta.size_bytes / BYTES_PER_MS,
-            callback: entry
-                .callback
-                .map(|callback| Callback { url: callback.url, data: Some(callback.data) }),
+            callback: entry.callback,
             request_id: "entrance".to_owned(),
         };
         let everyone = Room { jobs: u64::MAX, jobs_of_tenant: u64::MAX };
-        match tools.ledger.accept(&work, everyone).await? {
+        match ledger.accept(&work, everyone).await? {
             Ok(accepted) => {
-                tracing::info!(job.id = %accepted.record.id, song = %entry.songhash, "let in an entry pushed by hand");
-                tools.ledger.queue().settle_foreign(&text).await?;
+                tracing::info!(job.id = %accepted.record.id, song = %entry.song, "let in an entry pushed by hand");
+                if accepted.deduplicated {
+                    ledger.republish(&accepted.record).await?;
+                    if accepted.record.callback == work.callback {
+                        ledger.tell_again(&accepted.record).await?;
+                    }
+                }
+                ledger.queue().settle_foreign(&text).await?;
             }
             Err(refused) => tracing::warn!(?refused, "an entry pushed by hand has to wait"),
         }
     }
     Ok(())
+}
+
+impl Entry {
+    /// Only the song has to be there: old clients send members of all kinds beside it.
+    fn read(text: &str) -> Option<Self> {
+        let entry: Value = serde_json::from_str(text).ok()?;
+        let word = |name: &str| entry.get(name).and_then(Value::as_str).map(str::trim);
+        let song = ["songhash", "hash"].iter().find_map(|name| word(name)?.parse().ok())?;
+        let model = match word("model") {
+            None | Some("") => None,
+            Some(name) => Some(name.to_ascii_lowercase().parse().ok()?),
+        };
+        let callback = entry.get("callback").filter(|callback| !callback.is_null());
+        let usable = callback.and_then(|callback| {
+            let url = callback.get("url")?.as_str()?.to_owned();
+            Some(Callback { url, data: Some(callback.get("data").cloned().unwrap_or_default()) })
+        });
+        if callback.is_some() && usable.is_none() {
+            tracing::info!(%song, "a callback is skipped: it has no address");
+        }
+        Some(Self { song, model, callback: usable })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_needs_a_song_and_takes_whatever_stands_beside_it() {
+        let hash = "ab".repeat(32);
+        let read = |members: &str| Entry::read(&members.replace("\"H\"", &format!("\"{hash}\"")));
+        let song = || hash.parse().unwrap_or_else(|_| unreachable!());
+        let plain = Entry { song: song(), model: None, callback: None };
+        for members in [
+            r#"{"hash":"H"}"#,
+            r#"{"songhash":"H","hash":"H"}"#,
+            r#"{"hash":"H","model":""}"#,
+            r#"{"hash":"H","model":null,"callback":null,"further":[1]}"#,
+            r#"{"hash":"H","callback":{"data":1}}"#,
+            r#"{"hash":"H","callback":"http://localhost/"}"#,
+        ] {
+            assert_eq!(read(members).as_ref(), Some(&plain), "{members}");
+        }
+        let named =
+            read(r#"{"hash":"H","model":" HTDemucs_ft ","callback":{"url":"http://a/","data":{"b":1}}}"#);
+        let callback = Callback { url: "http://a/".to_owned(), data: Some(serde_json::json!({"b": 1})) };
+        let model = "htdemucs_ft".parse().ok();
+        assert_eq!(named, Some(Entry { song: song(), model, callback: Some(callback) }));
+        for members in ["no job", "[]", r#"{"hash":"no hash"}"#, r#"{"hash":"H","model":"../x"}"#] {
+            assert_eq!(read(members), None, "{members}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use common::ModelName;
+
 /// Settings of a worker; none of them changes a result.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -10,6 +12,8 @@ pub struct Settings {
     pub name: String,
     /// Songs in work at a time; 0 takes as many as the engines can use.
     pub songs_at_once: usize,
+    /// The network of what was pushed by hand and names none.
+    pub model: ModelName,
     /// Folder for songs and results in work; none takes the system's.
     pub temp_dir: Option<PathBuf>,
     /// Program that decodes songs in a process of its own, by [`crate::decoder::if_asked`]; without one the worker
@@ -40,6 +44,7 @@ impl Default for Settings {
         Self {
             name: format!("worker-{}", std::process::id()),
             songs_at_once: 0,
+            model: ModelName::htdemucs(),
             temp_dir: None,
             decoder: None,
             decoder_hung_after: Duration::from_mins(1),

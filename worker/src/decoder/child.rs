@@ -40,7 +40,7 @@ fn answer(order: Order) -> Answer {
     match work(order) {
         Ok(Decoded { rate, frames, damaged }) => Answer::Decoded { rate, frames, damaged },
         Err(Failed::Permanent(why)) => Answer::Refused(why),
-        Err(Failed::Transient(why) | Failed::Device(why)) => Answer::Broken(why),
+        Err(Failed::Transient(why) | Failed::Outage(why) | Failed::Device(why)) => Answer::Broken(why),
         Err(Failed::Ended(_)) => Answer::Broken("it was asked to end".to_owned()),
     }
 }

@@ -2,7 +2,7 @@
 
 use common::ledger::LedgerError;
 use common::queue::QueueError;
-use common::storage::StoreError;
+use common::storage::{Retry, StoreError};
 
 use crate::engines::EngineError;
 use crate::lease::Ended;
@@ -16,25 +16,37 @@ pub(crate) enum Failed {
     Permanent(String),
     /// It may succeed later or elsewhere; a sentence for the operator.
     Transient(String),
+    /// Store or queue did not do what they were asked for; a sentence for the operator.
+    Outage(String),
     /// It may succeed in another process: the device of this one has failed; a sentence for the operator.
     Device(String),
 }
 
 impl From<LedgerError> for Failed {
     fn from(error: LedgerError) -> Self {
-        Self::Transient(error.to_string())
+        match error {
+            LedgerError::Store(error) => error.into(),
+            LedgerError::Queue(error) => error.into(),
+            LedgerError::Record { .. } => Self::Transient(error.to_string()),
+        }
     }
 }
 
 impl From<QueueError> for Failed {
     fn from(error: QueueError) -> Self {
-        Self::Transient(error.to_string())
+        match error {
+            QueueError::Unavailable(_) => Self::Outage(error.to_string()),
+            QueueError::Strange(_) => Self::Transient(error.to_string()),
+        }
     }
 }
 
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
-        Self::Transient(error.to_string())
+        match error.retry() {
+            Retry::Soon | Retry::WhenThereIsRoom => Self::Outage(error.to_string()),
+            Retry::Never => Self::Transient(error.to_string()),
+        }
     }
 }
 

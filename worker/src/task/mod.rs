@@ -58,6 +58,9 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease) -> Result<Outcome
     let (task, attempt) = (claim.task, claim.attempt);
     tracing::info!(job.id = %task.job, %task, attempt, "took a task");
     let Some(record) = record else {
+        if !tools.ledger.is_same_store().await? {
+            return Err(Failed::Outage("the store is another one than before".to_owned()));
+        }
         // Deleted, or of before a reset; a sweep at the same moment may have told the queue otherwise.
         tools.ledger.queue().cancel(claim.task.job).await?;
         return Err(Failed::Ended(Ended::Canceled));

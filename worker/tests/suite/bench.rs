@@ -41,13 +41,18 @@ pub(crate) struct Bench {
 impl Bench {
     /// With the usual rules, but leases of a second.
     pub(crate) async fn new() -> Self {
+        Self::over(|root| Arc::new(Folder::new(root.join("store")))).await.0
+    }
+
+    /// The same over a store of one's own below a folder.
+    pub(crate) async fn over<S: Store + 'static>(store: impl FnOnce(&Path) -> Arc<S>) -> (Self, Arc<S>) {
         let root = tempfile::tempdir().unwrap();
-        let store = Folder::new(root.path().join("store"));
+        let store = store(root.path());
         store.prepare().await.unwrap();
-        let (ledger, queue) = ledger(Arc::new(store));
+        let (ledger, queue) = ledger(store.clone());
         let bench = Self { root, ledger, queue };
         bench.install("small", 7);
-        bench
+        (bench, store)
     }
 
     /// Loses the queue with all that it knows, as a process that is killed does.

@@ -11,6 +11,7 @@ mod derive;
 mod ends;
 mod engines;
 mod identity;
+mod outage;
 mod processes;
 mod reference;
 mod scale_in;
