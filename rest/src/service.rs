@@ -53,7 +53,7 @@ pub(crate) async fn accept_upload(app: &App, received: Received, wish: &Wish) ->
         refused = match app.ledger.accept(&work, app.config.limits.room()).await? {
             Ok(accepted) => {
                 bytes.remove().await.ok();
-                told(app, &accepted, wish);
+                told(app, &accepted, wish).await?;
                 return Ok(accepted);
             }
             Err(refused) => refused,
@@ -94,7 +94,7 @@ pub(crate) async fn accept_song(app: &App, facts: &Facts, wish: &Wish) -> Result
     }
     match app.ledger.accept(&wish.work(facts), app.config.limits.room()).await? {
         Ok(accepted) => {
-            told(app, &accepted, wish);
+            told(app, &accepted, wish).await?;
             Ok(accepted)
         }
         Err(refused) => Err(app.admission.refused(app, refused).await),
@@ -125,7 +125,8 @@ pub(crate) fn facts(record: &Record) -> Facts {
     }
 }
 
-fn told(app: &App, accepted: &Accepted, wish: &Wish) {
+/// Counts a request that has its job, and follows the job for a caller that nobody else tells.
+async fn told(app: &App, accepted: &Accepted, wish: &Wish) -> Result<(), Problem> {
     let Accepted { record, deduplicated } = accepted;
     metrics::counter!("msaas_jobs_accepted_total", "deduplicated" => deduplicated.to_string()).increment(1);
     tracing::info!(
@@ -136,13 +137,14 @@ fn told(app: &App, accepted: &Accepted, wish: &Wish) {
         deduplicated,
         "accepted a job"
     );
-    // The record names the first caller only.
+    // The record names the first caller only, and what it is owed tells whoever asks for the same meanwhile.
     if *deduplicated
         && let Some(callback) = &wish.callback
-        && record.callback.as_ref() != Some(callback)
+        && !(record.callback.as_ref() == Some(callback) && app.ledger.owes(record).await?)
     {
         callback::follow(app, record.clone(), callback.clone());
     }
+    Ok(())
 }
 
 /// The same work as that of a job that failed, as a new job with all the room there is.

@@ -23,6 +23,11 @@ impl Ledger {
         self.read(&ObjectKey::manifest(&record.work())).await
     }
 
+    /// Whether the caller that a record names has still to be told of the job's end.
+    pub async fn owes(&self, record: &Record) -> Result<bool> {
+        Ok(self.store.head(&ObjectKey::untold(&record.id)).await?.is_some())
+    }
+
     /// What clients see of a job.
     pub async fn view(&self, record: &Record) -> Result<View> {
         let mut manifest = self.manifest(record).await?;

@@ -63,7 +63,10 @@ async fn serve(app: &App, claim: &Claim, token: Token) -> Result<(), LedgerError
         }
         None => None,
     };
-    if let (Some(record), None) = (&record, &failed) {
+    // After the last try of a job that has ended nobody is owed anything either: who asks for the same is told again.
+    if let Some(record) = &record
+        && (failed.is_none() || claim.last && app.ledger.manifest(record).await?.is_some())
+    {
         app.ledger.told(record).await?;
     }
     match failed {

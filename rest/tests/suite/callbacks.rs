@@ -19,6 +19,7 @@ crate::place::scenarios! {
     the_older_contract_gets_one_post_with_exactly_its_data
     the_job_is_told_with_a_signature_and_a_fault_is_tried_again_under_the_same_id
     a_further_caller_of_the_same_work_is_told_too
+    who_asks_again_is_told_again_and_once_while_the_first_message_is_owed
 }
 
 /// A caller's server: what it was sent, and what it answers.
@@ -173,6 +174,34 @@ async fn a_further_caller_of_the_same_work_is_told_too(place: Place) {
     let mut hosts: Vec<&str> = requests.iter().map(|request| header(request, "host")).collect();
     hosts.sort_unstable();
     assert_eq!(hosts, ["a.example", "b.example", "c.example"]);
+}
+
+async fn who_asks_again_is_told_again_and_once_while_the_first_message_is_owed(place: Place) {
+    let server = place.server(&["--callback-allow", "localhost:5000"]).await;
+    let sink = Sink::start(vec![OK.to_owned()]).await;
+    server.network.know("localhost", &[&["127.0.0.1"]]);
+    server.network.lead_to(sink.address);
+    let callback = json!({ "url": "http://localhost:5000", "data": "mine" });
+    let body = json!({ "mp3": STANDARD.encode(song(1)), "callback": callback });
+    let owed = async || server.paths(Bucket::Queue, "untold/").await.len();
+    for _ in 0..2 {
+        server.separate(&body).await.is(200);
+    }
+    rest::background::start(&server.app);
+    server.work().await;
+    sink.wait(1).await;
+    for _ in 0..1000 {
+        if owed().await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((owed().await, sink.seen()), (0, 1), "both asked before the end, for the same message");
+    for times in 2..4 {
+        server.separate(&body).await.is(200);
+        let requests = sink.wait(times).await;
+        assert_eq!(self::body(requests.last().unwrap()), "\"mine\"");
+    }
 }
 
 #[tokio::test]
