@@ -24,7 +24,7 @@ pub(crate) fn options(args: &RecipeArgs, model: &str, sources: &[String]) -> Res
         overlap: args.overlap,
         clip: clip(args.clip_mode)?,
     };
-    Ok(options.checked(&names)?)
+    Ok(options.checked(&names, &[])?)
 }
 
 /// A mix as a server has it: stems that are not named count once, as they do for `msaas separate`.

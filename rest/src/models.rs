@@ -96,6 +96,13 @@ impl Models {
         Ok(known.ok_or_else(|| self.unknown(model.as_str()))?.stems)
     }
 
+    /// The stems of all networks, of those that are offered no more too: under their names the older contract finds
+    /// whatever was made last.
+    fn stems(&self) -> Vec<StemName> {
+        let known = KNOWN.split(',').filter_map(|name| name.parse::<Model>().ok());
+        self.offered.iter().cloned().chain(known).flat_map(|model| model.stems).collect()
+    }
+
     /// The name of a network in a request.
     ///
     /// # Errors
@@ -120,9 +127,9 @@ impl Models {
         if !self.offered.iter().any(|model| model.name == options.model) {
             return Err(self.unknown(options.model.as_str()));
         }
-        let sources = self.sources(&options.model)?;
+        let (sources, all) = (self.sources(&options.model)?, self.stems());
         options
-            .checked(&sources)
+            .checked(&sources, &all)
             .map_err(|error| Problem::new(Code::InvalidOption, error.to_string()).param(error.param))
     }
 }

@@ -144,11 +144,12 @@ pub const MOST_MIXES: usize = 32;
 impl Options {
     /// The same request in its one form: sorted, nothing twice, all values checked.
     ///
-    /// `sources` are those of the model.
+    /// `sources` are those of the model, `foreign` those of other networks whose results lie beside its own under the
+    /// names of a song's stems: no mix may be taken for one of either, nor for what is left without it.
     ///
     /// # Errors
     /// [`InvalidOptions`] with the first parameter that cannot be met.
-    pub fn checked(mut self, sources: &[StemName]) -> Result<Self, InvalidOptions> {
+    pub fn checked(mut self, sources: &[StemName], foreign: &[StemName]) -> Result<Self, InvalidOptions> {
         let invalid = |param, why| Err(InvalidOptions { param, why });
         let known = |stem: &StemName| sources.contains(stem);
         let list = || sources.iter().map(StemName::as_str).collect::<Vec<_>>().join(", ");
@@ -171,6 +172,10 @@ impl Options {
             return invalid("mixes", why);
         }
         for mix in &self.mixes {
+            let means = |stem: &StemName| mix.name == *stem || mix.name == stem.without();
+            if sources.iter().chain(foreign).any(means) {
+                return invalid("mixes", format!("{} means a stem: a mix needs another name", mix.name));
+            }
             if let Some(stem) = mix.gains.keys().find(|stem| !known(stem)) {
                 return invalid("mixes", format!("{} has no stem {stem}, only {}", self.model, list()));
             }
@@ -259,7 +264,7 @@ mod tests {
 
     fn checked(json: &str) -> Result<Options, String> {
         let options: Options = serde_json::from_str(json).map_err(|e| e.to_string())?;
-        options.checked(&sources()).map_err(|e| format!("{}: {e}", e.param))
+        options.checked(&sources(), &["piano".parse().unwrap()]).map_err(|e| format!("{}: {e}", e.param))
     }
 
     #[test]
@@ -279,7 +284,13 @@ mod tests {
             (r#"{"stems": ["flute"]}"#, "stems: htdemucs has no stem flute, only drums, bass, other, vocals"),
             (r#"{"two_stems": "vocals", "stems": ["bass"]}"#, "two_stems: "),
             (r#"{"mixes": [{"name": "a", "gains": {}}]}"#, "mixes: the mix a is empty"),
-            (r#"{"mixes": [{"name": "bass", "gains": {"bass": 2}}]}"#, "mixes: bass is asked for twice"),
+            (r#"{"mixes": [{"name": "bass", "gains": {"bass": 2}}]}"#, "mixes: bass means a stem"),
+            (r#"{"stems": ["bass"], "mixes": [{"name": "drums", "gains": {"bass": 1}}]}"#, "mixes: drums means"),
+            (r#"{"mixes": [{"name": "no_piano", "gains": {"bass": 1}}]}"#, "mixes: no_piano means a stem"),
+            (
+                r#"{"mixes": [{"name": "a", "gains": {"bass": 1}}, {"name": "a", "gains": {"drums": 1}}]}"#,
+                "mixes: a is asked for twice",
+            ),
             (r#"{"mixes": [{"name": "a", "gains": {"bass": 1e9}}]}"#, "mixes: "),
             (r#"{"format": {"mp3": {"bitrate_kbps": 3}}}"#, "format: "),
             (r#"{"overlap": 1}"#, "overlap: "),

@@ -191,6 +191,18 @@ async fn what_is_over_is_410(place: Place) {
 }
 
 #[tokio::test]
+async fn a_mix_has_no_name_that_means_a_stem_of_any_network() {
+    let server = Server::with(&["--models", "htdemucs,mine=lead+rest"]);
+    for name in ["vocals", "no_vocals", "piano", "no_drums", "lead", "no_rest"] {
+        let query = format!("?stems=drums&mix={name}%3Ddrums:1");
+        let problem = server.submit(&query, song(1)).await.is(400).json();
+        assert_eq!((&problem["code"], &problem["param"]), (&json!("invalid_option"), &json!("mixes")));
+        assert!(problem["detail"].as_str().unwrap().contains(name), "{problem}");
+    }
+    server.submit("?stems=drums&mix=no_lyrics%3Ddrums:1", song(1)).await.is(202);
+}
+
+#[tokio::test]
 async fn faults_are_problem_documents() {
     let server = Server::new();
     for (query, kind, body, status, code, param) in [

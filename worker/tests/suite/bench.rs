@@ -144,7 +144,7 @@ impl Bench {
         let work = NewWork {
             tenant: Tenant::default_tenant(),
             song,
-            options: options.checked(&sources).unwrap(),
+            options: options.checked(&sources, &[]).unwrap(),
             title: Title::default(),
             size_bytes: 1,
             cost_ms: 1000,
