@@ -160,6 +160,11 @@ pub(crate) fn admit(
     }
 }
 
+/// Whether a request shows a key that is known.
+pub(crate) fn shows_key(app: &App, headers: &HeaderMap) -> bool {
+    shown(headers).is_some_and(|key| app.keys.find(key).is_some())
+}
+
 /// The key that a request shows.
 fn shown(headers: &HeaderMap) -> Option<&str> {
     let bearer = text(headers, "authorization").split_once(' ');
@@ -182,20 +187,5 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // Routes without the gate in front of them have no callers.
         parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::plain(Code::Unauthorized))
-    }
-}
-
-/// A page of another site may not have dangerous things done in the name of whoever looks at it.
-///
-/// # Errors
-/// [`Code::Forbidden`].
-pub(crate) fn no_foreign_page(headers: &HeaderMap) -> Result<(), Problem> {
-    let origin = text(headers, "origin");
-    let own = origin.split_once("://").is_some_and(|(_, host)| host == text(headers, "host"));
-    let site = text(headers, "sec-fetch-site");
-    if (origin.is_empty() || own) && matches!(site, "" | "none" | "same-origin") {
-        Ok(())
-    } else {
-        Err(Problem::new(Code::Forbidden, "a page of another site may not do this"))
     }
 }

@@ -57,6 +57,10 @@ pub struct Config {
     /// Origins whose pages may call this interface from a browser; none by default, `*` for all.
     #[arg(long, env = "MSAAS_CORS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors: Vec<String>,
+    /// Names under which pages of this server may be reached where no key is shown, beside that of the public address,
+    /// names without a dot, names of local networks (as `.local`, `.lan`), and addresses, which always may.
+    #[arg(long, env = "MSAAS_HOSTS", value_name = "NAME", value_delimiter = ',')]
+    pub hosts: Vec<String>,
     /// What the music editor's interface needs beside that.
     #[command(flatten)]
     pub editor: EditorArgs,

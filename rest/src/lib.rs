@@ -37,6 +37,7 @@ pub mod models;
 pub mod openapi;
 pub mod outside;
 mod pace;
+mod pages;
 mod range;
 pub mod request;
 mod routes;

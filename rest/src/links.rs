@@ -9,7 +9,7 @@ use crate::request::text;
 /// proxies that name what they were asked for. Who lies there has a link that leads astray in an answer of its own.
 pub(crate) fn base(public: Option<&Url>, headers: &HeaderMap) -> String {
     let told = || {
-        let host = first(headers, "x-forwarded-host").or_else(|| first(headers, "host"))?;
+        let host = forwarded_host(headers).or_else(|| first(headers, "host"))?;
         let scheme = first(headers, "x-forwarded-proto").filter(|scheme| matches!(*scheme, "http" | "https"));
         let prefix = first(headers, "x-forwarded-prefix").unwrap_or_default().trim_matches('/');
         let url = Url::parse(&format!("{}://{host}/", scheme.unwrap_or("http"))).ok()?;
@@ -20,6 +20,11 @@ pub(crate) fn base(public: Option<&Url>, headers: &HeaderMap) -> String {
     };
     let url = public.cloned().or_else(told);
     url.map_or_else(String::new, |url| url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// What the proxy that stands nearest to the client was asked for.
+pub(crate) fn forwarded_host(headers: &HeaderMap) -> Option<&str> {
+    first(headers, "x-forwarded-host")
 }
 
 /// The first of several values, which the proxy wrote that stands nearest to the client.

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Keys;
+use crate::auth::{Caller, Keys};
 use crate::callback::{Callbacks, Secret};
 use crate::config::{AuthMode, Config};
 use crate::grpc::Grpc;
@@ -34,6 +34,10 @@ pub async fn run(
         0 => None,
         port => Some(bind(config.address, port).await?),
     };
+    if Caller::anyone(&config.auth).operator && !config.address.is_loopback() {
+        let address = config.address;
+        tracing::warn!(%address, "no key is wanted: whoever reaches this address may do everything, resets included");
+    }
     let app = App::new(ledger, config, keys, callbacks, stop);
     let grpc = grpc_listener.map(|listener| Ok::<_, anyhow::Error>((Grpc::new(app.clone())?, listener)));
     let grpc = grpc.transpose()?;

@@ -285,7 +285,10 @@ mod tests {
             (r#"{"two_stems": "vocals", "stems": ["bass"]}"#, "two_stems: "),
             (r#"{"mixes": [{"name": "a", "gains": {}}]}"#, "mixes: the mix a is empty"),
             (r#"{"mixes": [{"name": "bass", "gains": {"bass": 2}}]}"#, "mixes: bass means a stem"),
-            (r#"{"stems": ["bass"], "mixes": [{"name": "drums", "gains": {"bass": 1}}]}"#, "mixes: drums means"),
+            (
+                r#"{"stems": ["bass"], "mixes": [{"name": "drums", "gains": {"bass": 1}}]}"#,
+                "mixes: drums means",
+            ),
             (r#"{"mixes": [{"name": "no_piano", "gains": {"bass": 1}}]}"#, "mixes: no_piano means a stem"),
             (
                 r#"{"mixes": [{"name": "a", "gains": {"bass": 1}}, {"name": "a", "gains": {"drums": 1}}]}"#,

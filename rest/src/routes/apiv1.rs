@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use super::download::{self, File};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
+use crate::pages::no_foreign_page;
 use crate::request::{RequestId, Words, parse};
 use crate::service::{Wish, accept_upload};
 use crate::state::App;
@@ -210,7 +211,7 @@ pub(super) async fn remove(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     // A GET that removes: any page could have it done in passing.
-    crate::auth::no_foreign_page(&headers)?;
+    no_foreign_page(&app, &headers)?;
     let (song, track) = named(&app, &song, &track)?;
     let store = app.ledger.store();
     let jobs = app.ledger.published_jobs(&caller.tenant, &song).await?;

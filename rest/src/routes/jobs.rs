@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::auth::Caller;
 use crate::digest::hex;
 use crate::error::{Code, Problem};
+use crate::pages::no_misled_page;
 use crate::range::names;
 use crate::request::{Query, Words, text};
 use crate::service::{find, wait};
@@ -53,7 +54,9 @@ pub(super) async fn cancel(
     State(app): State<App>,
     caller: Caller,
     Words([id]): Words<1>,
+    headers: HeaderMap,
 ) -> Result<Json<View>, Problem> {
+    no_misled_page(&app, &headers)?;
     let record = find(&app, &caller, &id).await?;
     app.ledger.cancel(&record).await?;
     tracing::info!(job.id = %record.id, "canceled a job");
@@ -66,7 +69,9 @@ pub(super) async fn delete(
     caller: Caller,
     Words([id]): Words<1>,
     Query(_): Query,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    no_misled_page(&app, &headers)?;
     let record = find(&app, &caller, &id).await?;
     app.ledger.delete(&record).await?;
     tracing::info!(job.id = %record.id, "deleted a job");

@@ -8,8 +8,9 @@ use common::queue::{Dead, Depth, Seen};
 use serde_json::{Value, json};
 
 use super::jobs::{answer, location};
-use crate::auth::{Caller, no_foreign_page};
+use crate::auth::Caller;
 use crate::error::Problem;
+use crate::pages::{no_foreign_page, no_misled_page};
 use crate::request::{Query, RequestId, Words};
 use crate::service::redrive;
 use crate::state::App;
@@ -56,7 +57,7 @@ pub(super) async fn revive(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.must_operate()?;
-    no_foreign_page(&headers)?;
+    no_foreign_page(&app, &headers)?;
     let job = id.parse().map_err(|_| Problem::not_found())?;
     let record = app.ledger.record(&job).await?.ok_or_else(Problem::not_found)?;
     // So that the failure is written down before the same work is asked for.
@@ -73,8 +74,10 @@ pub(super) async fn bury(
     State(app): State<App>,
     caller: Caller,
     Words([id]): Words<1>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller.must_operate()?;
+    no_misled_page(&app, &headers)?;
     app.ledger.queue().bury(id.parse().map_err(|_| Problem::not_found())?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -86,7 +89,7 @@ pub(super) async fn reset(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     caller.must_operate()?;
-    no_foreign_page(&headers)?;
+    no_foreign_page(&app, &headers)?;
     let (epoch, began) = app.ledger.begin_reset().await?;
     tracing::warn!(epoch = epoch.0, "the service was reset");
     let ledger = app.ledger.clone();

@@ -147,10 +147,10 @@ fn jobs_entries() -> Vec<Entry> {
             "Remove a job and its results.",
         )
         .answers(&[Answer(204, "It is gone.", None)])
-        .errors(&[Code::NotFound, Code::Gone, Code::Unavailable]),
+        .errors(&[Code::Forbidden, Code::NotFound, Code::Gone, Code::Unavailable]),
         Entry::new(Method::POST, "/v2/jobs/{id}/cancel", post(jobs::cancel), "cancelJob", "Stop a job.")
             .answers(&[Answer(200, "The job; canceled, or as it had ended before.", JOB)])
-            .errors(&[Code::NotFound, Code::Gone, Code::Unavailable]),
+            .errors(&[Code::Forbidden, Code::NotFound, Code::Gone, Code::Unavailable]),
         Entry::new(Method::GET, "/v2/jobs/{id}/events", get(events::events), "watchJob", "Watch a job.")
             .params(&[Param::Header("Last-Event-ID", "Go on behind this event.")])
             .answers(&[

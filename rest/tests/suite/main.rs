@@ -16,6 +16,7 @@ mod idempotency;
 mod jobs;
 mod links;
 mod operations;
+mod pages;
 mod place;
 mod slow;
 mod store;

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::tracks::{self, Track};
 use super::{find, invalid, missing};
-use crate::auth::{Caller, no_foreign_page};
+use crate::auth::Caller;
 use crate::error::{Code, Problem};
+use crate::pages::no_foreign_page;
 use crate::request::{MAX_JSON_BYTES, RequestId, Words, media_type};
 use crate::service::{Wish, accept_song, facts_of_music, keep_upload};
 use crate::state::App;
@@ -117,7 +118,7 @@ pub(super) async fn reset(
 ) -> Result<Json<Value>, Problem> {
     caller.must_operate()?;
     if !app.config.editor.editor_cors_reset {
-        no_foreign_page(&headers)?;
+        no_foreign_page(&app, &headers)?;
     }
     // To its end, also where the client does not wait for that.
     let ledger = app.ledger.clone();
