@@ -176,9 +176,11 @@ fn shown(headers: &HeaderMap) -> Option<&str> {
 /// The client's address: what the outermost trusted proxy saw, or the other end of the connection.
 fn address(app: &App, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
     let proxies = app.config.limits.proxies;
-    let named = text(headers, "x-forwarded-for").rsplit(',').nth(proxies.wrapping_sub(1));
-    let named = named.filter(|_| proxies > 0).and_then(|address| address.trim().parse().ok());
-    named.or(peer)
+    // Some proxies write behind what came to them, others a line of their own: one list from the last line on.
+    let lines = headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
+    let mut named = lines.flat_map(|line| line.rsplit(','));
+    let outermost = proxies.checked_sub(1).and_then(|others| named.nth(others));
+    outermost.and_then(|address| address.trim().parse().ok()).or(peer)
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

@@ -130,6 +130,23 @@ async fn a_flood_is_429_with_the_time_to_wait() {
     assert!(server.get("/apiv1/queue").await.is(429).json()["error"].is_string());
 }
 
+#[tokio::test]
+async fn a_line_that_a_client_adds_in_front_of_the_proxies_own_hides_nobody() {
+    for (written, lies) in [
+        (&[("x-forwarded-for", "9.9.9.9")][..], true),
+        (&[("x-forwarded-for", "6.6.6.6, 9.9.9.9")], false),
+    ] {
+        let server = Server::with(&["--rate", "1", "--burst", "3", "--proxies", "1"]);
+        for n in 0..4 {
+            let lie = format!("6.6.6.{n}");
+            let mut headers = if lies { vec![("x-forwarded-for", &*lie)] } else { Vec::new() };
+            headers.extend_from_slice(written);
+            let answer = server.call(Method::GET, "/v2/models", &headers, Body::empty()).await;
+            answer.is(if n < 3 { 200 } else { 429 });
+        }
+    }
+}
+
 async fn a_tenant_has_a_quota_of_jobs(place: Place) {
     let server = place.server(&["--jobs-of-tenant", "1"]).await;
     server.submit("", song(1)).await.is(202);
