@@ -55,7 +55,7 @@ pub(super) async fn separate(
     let _place = app.admission.enter(&app).await?;
     let limits = &app.config.limits;
     let mut envelope = Envelope::default();
-    let mut source = JsonSource::new(body, limits.base64_bytes, &mut envelope);
+    let mut source = JsonSource::new(body, limits.base64_bytes, &mut envelope)?;
     let received = receive(&app, &mut source, limits.base64_bytes).await?;
     let beside: Beside = parse(envelope.others()?.to_string().as_bytes())?;
     let options = options(&app, beside.model.as_deref())?;

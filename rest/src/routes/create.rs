@@ -143,7 +143,7 @@ impl Taking<'_> {
     }
 
     async fn form(&self, mut asked: Asked, request: Request) -> Result<Taken, Problem> {
-        let mut form = Form::new(request).await?;
+        let mut form = Form::new(request, self.app.config.limits.upload_bytes).await?;
         let mut song = None;
         while let Some(mut part) = form.next().await? {
             let name = part.name().to_owned();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use common::ObjectKey;
 use common::storage::{Cut, Joined, Signed, StoreError, Write, Written};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
-use crate::request::{Words, json, json_or_default, text};
+use crate::request::{Words, json, json_or_default};
 use crate::state::App;
 use crate::upload::{RawSource, receive, too_large};
 
@@ -137,14 +137,10 @@ pub(super) async fn put(
     State(app): State<App>,
     _: Caller,
     Words([name]): Words<1>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Problem> {
     let key = ObjectKey::incoming(id(&name)?);
     let limits = &app.config.limits;
-    if text(&headers, "content-length").parse::<u64>().is_ok_and(|length| length > limits.upload_bytes) {
-        return Err(too_large(limits.upload_bytes));
-    }
     let _place = app.admission.enter(&app).await?;
     // Under a name that nobody knows until it is whole: what breaks off then touches no other request's bytes.
     let mut source = RawSource::new(body);

@@ -11,7 +11,7 @@ use axum::extract::{FromRequest as _, Multipart, Request};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-use super::source::{Source, broken};
+use super::source::{Source, broken, declared, too_large};
 use crate::error::{Code, Problem};
 
 /// Bytes of a form that may be read without a part, or a piece of one, coming out.
@@ -19,6 +19,9 @@ const AHEAD_BYTES: usize = 1 << 18;
 
 /// Bytes of all parts that are not the song, their names included.
 const OTHERS_BYTES: usize = 1 << 20;
+
+/// The most that a form has beside its song: other parts, and as much of what is between parts.
+const BESIDE_BYTES: u64 = 2 * OTHERS_BYTES as u64;
 
 /// A form as it comes.
 pub(crate) struct Form {
@@ -28,7 +31,14 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    pub(crate) async fn new(request: Request) -> Result<Self, Problem> {
+    /// With a song of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] for a form that says that it is larger than that with all else.
+    pub(crate) async fn new(request: Request, limit: u64) -> Result<Self, Problem> {
+        if declared(request.body()) > limit + BESIDE_BYTES {
+            return Err(too_large(limit));
+        }
         let ahead = Arc::<Ahead>::default();
         let request = request.map(|body| {
             let body = body.into_data_stream();

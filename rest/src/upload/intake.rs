@@ -45,6 +45,11 @@ impl Intake {
         Self { digest: Sha256::new(), head: Head::default(), size_bytes: 0, limit }
     }
 
+    /// Refuses a source that says that it is too large.
+    fn expect(&self, source: &impl Source) -> Result<(), Problem> {
+        if source.declared() > self.limit { Err(too_large(self.limit)) } else { Ok(()) }
+    }
+
     /// Hears the next bytes; refuses what is too large or cannot become a song.
     pub(crate) async fn hear(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         self.size_bytes += bytes.len() as u64;
@@ -75,6 +80,7 @@ impl Intake {
 
     /// Hears a whole source and keeps nothing of it.
     pub(crate) async fn hear_all(mut self, source: &mut impl Source) -> Result<Facts, Problem> {
+        self.expect(source)?;
         while let Some(bytes) = source.next().await? {
             self.hear(&bytes).await?;
         }
@@ -166,6 +172,7 @@ const SMALL_BYTES: usize = 1 << 18;
 #[tracing::instrument(skip_all)]
 pub(crate) async fn receive(app: &App, source: &mut impl Source, limit: u64) -> Result<Received, Problem> {
     let mut intake = Intake::new(limit);
+    intake.expect(source)?;
     let mut first = Vec::new();
     while let Some(bytes) = source.next().await? {
         intake.hear(&bytes).await?;

@@ -3,6 +3,7 @@
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use hyper::body::Body as _;
 
 use super::Envelope;
 use crate::error::{Code, Problem};
@@ -10,22 +11,35 @@ use crate::pace::TooSlow;
 
 /// Brings the bytes of a song, in pieces of any size.
 pub(crate) trait Source: Send {
+    /// Bytes that are known to come, before any has; 0 where that is not said.
+    fn declared(&self) -> u64 {
+        0
+    }
+
     /// The next piece; none at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, Problem>> + Send;
 }
 
 /// A body that is the song.
-pub(crate) struct RawSource(BodyDataStream);
+pub(crate) struct RawSource {
+    body: BodyDataStream,
+    declared: u64,
+}
 
 impl RawSource {
     pub(crate) fn new(body: Body) -> Self {
-        Self(body.into_data_stream())
+        let declared = declared(&body);
+        Self { body: body.into_data_stream(), declared }
     }
 }
 
 impl Source for RawSource {
+    fn declared(&self) -> u64 {
+        self.declared
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        self.0.try_next().await.map_err(|error| broken(&error))
+        self.body.try_next().await.map_err(|error| broken(&error))
     }
 }
 
@@ -39,8 +53,14 @@ pub(crate) struct JsonSource<'a> {
 
 impl<'a> JsonSource<'a> {
     /// At most `limit` bytes of text.
-    pub(crate) fn new(body: Body, limit: u64, envelope: &'a mut Envelope) -> Self {
-        Self { body: body.into_data_stream(), envelope, left: limit, limit }
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] for a body that says that it has more.
+    pub(crate) fn new(body: Body, limit: u64, envelope: &'a mut Envelope) -> Result<Self, Problem> {
+        if declared(&body) > limit {
+            return Err(too_large(limit));
+        }
+        Ok(Self { body: body.into_data_stream(), envelope, left: limit, limit })
     }
 }
 
@@ -59,6 +79,11 @@ impl Source for JsonSource<'_> {
             }
         }
     }
+}
+
+/// Bytes that a body has at least, as it says.
+pub(super) fn declared(body: &Body) -> u64 {
+    body.size_hint().lower()
 }
 
 /// The upload has more bytes than are taken.

@@ -100,6 +100,43 @@ async fn forms_that_never_come_to_the_point_are_refused() {
     assert!(server.all_paths().await.is_empty());
 }
 
+/// A body that says how long it is and must not be read.
+struct Declared(u64);
+
+impl hyper::body::Body for Declared {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        panic!("it is read");
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test]
+async fn what_says_that_it_is_too_large_is_refused_unread() {
+    let server = Server::with(&["--upload-bytes", "1M", "--base64-bytes", "2M"]);
+    let upload = server.post("/v2/uploads").await.is(201).json();
+    let (audio, json, form) = ("audio/mpeg", "application/json", "multipart/form-data; boundary=x");
+    for (method, path, kind, bytes) in [
+        (Method::POST, "/v2/jobs", audio, (1 << 20) + 1),
+        (Method::POST, "/v2/jobs", form, 10 << 20),
+        (Method::POST, "/music", "application/octet-stream", (1 << 20) + 1),
+        (Method::POST, "/music", form, 10 << 20),
+        (Method::POST, "/apiv1/separate", json, (2 << 20) + 1),
+        (Method::PUT, upload["url"].as_str().unwrap(), audio, (1 << 20) + 1),
+    ] {
+        let body = Body::new(Declared(bytes));
+        server.call(method, path, &[("content-type", kind)], body).await.is(413);
+    }
+}
+
 #[tokio::test]
 async fn strange_names_are_404() {
     let server = Server::new();

@@ -59,7 +59,7 @@ async fn take(app: &App, request: Request) -> Result<Received, Problem> {
     if media_type(request.headers()) != "multipart/form-data" {
         return receive(app, &mut RawSource::new(request.into_body()), limit).await;
     }
-    let mut form = Form::new(request).await?;
+    let mut form = Form::new(request, limit).await?;
     let mut song = None;
     while let Some(mut part) = form.next().await? {
         if !part.is_file() && !["body", "file", "music_file"].contains(&part.name()) {
