@@ -130,21 +130,22 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     };
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     match admit(&app, mode, request.headers(), peer) {
-        Ok(caller) => {
+        Ok((caller, subject)) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(subject);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
     }
 }
 
-/// Who asks with these headers from this address, where an interface has this mode.
+/// Who asks with these headers from this address, and as whom it is counted, where an interface has this mode.
 pub(crate) fn admit(
     app: &App,
     mode: AuthMode,
     headers: &HeaderMap,
     peer: Option<IpAddr>,
-) -> Result<Caller, Problem> {
+) -> Result<(Caller, Subject), Problem> {
     let shown = shown(headers);
     let caller = shown.and_then(|key| app.keys.find(key));
     // By address before anything else, so that guessing keys is limited too.
@@ -153,11 +154,12 @@ pub(crate) fn admit(
         _ => Subject::address(address(app, headers, peer)),
     };
     app.rate.take(subject)?;
-    match (caller, mode) {
-        (Some(caller), _) => Ok(caller.clone()),
-        (None, AuthMode::None) => Ok(Caller::anyone(&app.config.auth)),
-        (None, AuthMode::Key) => Err(Problem::plain(Code::Unauthorized)),
-    }
+    let caller = match (caller, mode) {
+        (Some(caller), _) => caller.clone(),
+        (None, AuthMode::None) => Caller::anyone(&app.config.auth),
+        (None, AuthMode::Key) => return Err(Problem::plain(Code::Unauthorized)),
+    };
+    Ok((caller, subject))
 }
 
 /// Whether a request shows a key that is known.

@@ -13,6 +13,7 @@ use common::job::{Record, View};
 use common::queue::{Event, Happening};
 
 use crate::error::Problem;
+use crate::limits::Place;
 use crate::state::App;
 
 /// Longest silence; then the client hears that the connection lives.
@@ -67,11 +68,12 @@ pub(crate) struct Follower {
     done: bool,
     silent_since: tokio::time::Instant,
     until: tokio::time::Instant,
+    _place: Place,
 }
 
 impl Follower {
-    /// Of what happens after event number `after`.
-    pub(crate) fn new(app: App, record: Record, after: u64) -> Self {
+    /// Of what happens after event number `after`; it has its place until it is dropped.
+    pub(crate) fn new(app: App, record: Record, after: u64, place: Place) -> Self {
         let now = tokio::time::Instant::now();
         Self {
             app,
@@ -82,6 +84,7 @@ impl Follower {
             done: false,
             silent_since: now,
             until: now + LONGEST,
+            _place: place,
         }
     }
 

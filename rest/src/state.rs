@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Keys;
 use crate::callback::Callbacks;
 use crate::config::Config;
-use crate::limits::{Admission, Rate};
+use crate::limits::{Admission, Rate, Streams};
 use crate::models::Models;
 use crate::upload::Fetcher;
 
@@ -32,6 +32,8 @@ pub struct Inner {
     pub keys: Keys,
     /// How often.
     pub rate: Rate,
+    /// How many streams of events.
+    pub(crate) streams: Streams,
     /// How much.
     pub(crate) admission: Admission,
     /// Who is told.
@@ -59,6 +61,7 @@ impl App {
         stop: CancellationToken,
     ) -> Self {
         let rate = Rate::new(config.limits.rate, config.limits.burst);
+        let streams = Streams::new(config.limits.streams);
         let admission = Admission::new(&config.limits);
         let closing = later(&stop, config.linger);
         let fetcher = Fetcher::new(&config.links, callbacks.outside().clone());
@@ -68,6 +71,7 @@ impl App {
             config,
             keys,
             rate,
+            streams,
             admission,
             callbacks,
             fetcher,

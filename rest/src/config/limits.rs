@@ -34,6 +34,9 @@ pub struct LimitArgs {
     /// Connections at once; further ones wait.
     #[arg(long, env = "MSAAS_CONNECTIONS", value_name = "N", default_value_t = 8192)]
     pub connections: usize,
+    /// Streams of events of one key or address at once; 0 for any number.
+    #[arg(long, env = "MSAAS_STREAMS", value_name = "N", default_value_t = 64)]
+    pub streams: usize,
     /// Time for the headers of a request, and for the next request on a connection.
     #[arg(long = "header-time", env = "MSAAS_HEADER_TIME", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub header: Duration,

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use super::status;
 use crate::auth::{self, Caller};
 use crate::error::{Code, Problem};
+use crate::limits::Subject;
 use crate::request::{RequestId, text};
 use crate::state::App;
 
@@ -19,9 +20,9 @@ pub(super) fn admit(app: &App, mut request: Request<()>) -> Result<Request<()>, 
     let headers = request.metadata().as_ref();
     let id = RequestId::of(headers);
     match auth::admit(app, app.config.auth.auth, headers, peer) {
-        Ok(caller) => {
+        Ok((caller, subject)) => {
             let parent = TraceParent::parse(text(headers, "traceparent"));
-            request.extensions_mut().insert(Call { caller, id, parent });
+            request.extensions_mut().insert(Call { caller, subject, id, parent });
             Ok(request)
         }
         Err(problem) => Err(status::of(&problem, &id)),
@@ -32,6 +33,8 @@ pub(super) fn admit(app: &App, mut request: Request<()>) -> Result<Request<()>, 
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) caller: Caller,
+    /// As whom it is counted.
+    pub(super) subject: Subject,
     pub(super) id: RequestId,
     parent: Option<TraceParent>,
 }

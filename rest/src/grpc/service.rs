@@ -68,11 +68,12 @@ impl proto::separation_server::Separation for Separation {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let call = Call::of(&request)?;
-        let caller = call.caller.clone();
+        let (caller, subject) = (call.caller.clone(), call.subject);
         let work = async {
             let WatchRequest { id, after } = request.get_ref();
             let record = find(&self.0, &caller, id).await?;
-            Ok(self.send(watch::events(self.0.clone(), record, *after)))
+            let place = self.0.streams.enter(subject)?;
+            Ok(self.send(watch::events(self.0.clone(), record, *after, place)))
         };
         call.answer("Watch", work).await
     }

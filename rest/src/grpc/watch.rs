@@ -8,6 +8,7 @@ use tonic::Status;
 
 use super::convert;
 use crate::follow::{Follower, Told, What};
+use crate::limits::Place;
 use crate::state::App;
 
 /// Events after number `after` until the job has ended, or for an hour; clients go on from there.
@@ -15,8 +16,9 @@ pub(super) fn events(
     app: App,
     record: Record,
     after: u64,
+    place: Place,
 ) -> impl Stream<Item = Result<WatchResponse, Status>> + Send + Unpin + 'static {
-    let follower = Follower::new(app, record, after);
+    let follower = Follower::new(app, record, after, place);
     let told = stream::unfold(follower, async |mut follower| Some((follower.next().await?, follower)));
     // Whether the connection lives is asked below this.
     Box::pin(told.filter_map(async |told| {

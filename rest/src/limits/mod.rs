@@ -2,6 +2,8 @@
 
 mod admission;
 mod rate;
+mod streams;
 
 pub(crate) use self::admission::Admission;
 pub use self::rate::{Rate, Subject};
+pub(crate) use self::streams::{Place, Streams};

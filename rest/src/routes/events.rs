@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::follow::{Follower, Told, What};
+use crate::limits::Subject;
 use crate::request::{Query, Words, text};
 use crate::service::find;
 use crate::state::App;
@@ -26,6 +27,7 @@ use crate::state::App;
 pub(super) async fn events(
     State(app): State<App>,
     caller: Caller,
+    Extension(subject): Extension<Subject>,
     Words([id]): Words<1>,
     query: Query,
     headers: HeaderMap,
@@ -40,7 +42,8 @@ pub(super) async fn events(
     {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let follower = Follower::new(app, record, resumed.unwrap_or(0));
+    let place = app.streams.enter(subject)?;
+    let follower = Follower::new(app, record, resumed.unwrap_or(0), place);
     let told = stream::unfold(follower, async |mut follower| {
         let told = follower.next().await?;
         Some((text_of(&told), follower))

@@ -161,7 +161,13 @@ fn jobs_entries() -> Vec<Entry> {
                 ),
                 Answer(204, "The job has ended, and all of it was told.", None),
             ])
-            .errors(&[Code::InvalidRequest, Code::NotFound, Code::Gone, Code::Unavailable]),
+            .errors(&[
+                Code::InvalidRequest,
+                Code::NotFound,
+                Code::Gone,
+                Code::StreamsFull,
+                Code::Unavailable,
+            ]),
     ]
 }
 

@@ -163,6 +163,33 @@ async fn who_sends_no_more_or_nothing_makes_room_for_others() {
 }
 
 #[tokio::test]
+async fn one_client_has_its_share_of_streams_and_leaves_room_for_others() {
+    let server = Server::with(&["--streams", "2", "--proxies", "1"]);
+    let path = server.submit("", song(1)).await.is(202).header("location").to_owned();
+    let address = server.listen().await;
+    let watch = async |who: &str| {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path}/events HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {who}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut head = vec![0; 1024];
+        let read = timeout(SOON, client.read(&mut head)).await.expect("no answer").unwrap();
+        (client, String::from_utf8_lossy(&head[..read]).to_lowercase())
+    };
+    let first = watch("9.9.9.9").await;
+    let second = watch("9.9.9.9").await;
+    assert!(first.1.starts_with("http/1.1 200") && second.1.starts_with("http/1.1 200"));
+    let (_, third) = watch("9.9.9.9").await;
+    assert!(third.starts_with("http/1.1 429") && third.contains("retry-after:"), "{third}");
+    assert!(watch("8.8.8.8").await.1.starts_with("http/1.1 200"), "another client");
+    drop(first);
+    let until = Instant::now() + SOON;
+    while !watch("9.9.9.9").await.1.starts_with("http/1.1 200") {
+        assert!(Instant::now() < until, "a place is not given back");
+        sleep(DRIP).await;
+    }
+}
+
+#[tokio::test]
 async fn heads_that_are_too_large_are_refused() {
     let server = Server::new();
     let address = server.listen().await;
