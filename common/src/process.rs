@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::Resettable;
 use clap::{Command, Error, Parser};
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::backends::{self, BackendError, KeepArgs, QueueArgs, StoreArgs};
@@ -36,6 +37,23 @@ fn without_empty_variables(command: Command) -> Command {
     command.mut_subcommands(without_empty_variables)
 }
 
+/// Has as many files and connections open at once as the system allows: shells often start programs with fewer.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::debug!(%error, "the limit of open files stays as it was");
+    }
+}
+
+/// How many files and connections this process may have open at once.
+#[must_use]
+pub fn descriptors() -> usize {
+    // No number there means no limit.
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+}
+
 /// A program that has begun: it logs, counts, traces and hears signals.
 #[derive(Debug)]
 pub struct Process {
@@ -49,12 +67,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Begins; `role` is `rest`, `worker` or `serve`. Once for each process, inside a runtime.
+    /// Begins, with as many open files as the system allows; `role` is `rest`, `worker` or `serve`. Once for each process, inside a runtime.
     ///
     /// # Errors
     /// A sentence where a setting cannot be used or signals cannot be heard.
     pub fn begin(role: &'static str, args: &TelemetryArgs) -> Result<Self, String> {
         let (journal, figures, traces) = telemetry::init(role, args)?;
+        raise_descriptors();
         let stop = shutdown::on_signals().map_err(|error| format!("signals cannot be heard: {error}"))?;
         let adding = figures.clone();
         tokio::spawn(async move {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use common::admin;
 use common::ledger::Ledger;
+use common::process;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,11 +23,12 @@ use crate::{App, background};
 /// # Errors
 /// Where a setting cannot be used or a port is taken.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     ledger: Ledger,
     figures: Option<PrometheusHandle>,
     stop: CancellationToken,
 ) -> Result<()> {
+    fit(&mut config, process::descriptors());
     let (keys, callbacks) = (keys(&config)?, callbacks(&config)?);
     let listener = bind(config.address, config.port).await?;
     let admin_listener = bind(config.address, config.admin_port).await?;
@@ -58,6 +60,17 @@ pub async fn run(
     Ok(())
 }
 
+/// Leaves a quarter of the descriptors to the store, the queue and, in the same process, the work: HTTP and gRPC share
+/// the rest.
+fn fit(config: &mut Config, descriptors: usize) {
+    let ways = if config.grpc.grpc_port == 0 { 1 } else { 2 };
+    let most = (descriptors - descriptors / 4) / ways;
+    if config.limits.connections > most {
+        tracing::warn!(descriptors, connections = most, "fewer connections are taken than the settings say");
+        config.limits.connections = most;
+    }
+}
+
 fn keys(config: &Config) -> Result<Keys> {
     let auth = &config.auth;
     let keys = Keys::load(auth.key_file.as_deref(), auth.keys.as_deref()).map_err(anyhow::Error::msg)?;
@@ -78,4 +91,24 @@ fn callbacks(config: &Config) -> Result<Callbacks> {
 async fn bind(address: std::net::IpAddr, port: u16) -> Result<TcpListener> {
     let address = SocketAddr::new(address, port);
     TcpListener::bind(address).await.with_context(|| format!("nothing can listen on {address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_the_descriptors_is_left_to_others() {
+        let connections = |args: &[&str], descriptors| {
+            let mut config = Config::parse_from([&["rest"], args].concat());
+            fit(&mut config, descriptors);
+            config.limits.connections
+        };
+        assert_eq!(connections(&[], 1 << 20), 8192);
+        assert_eq!(connections(&[], 1024), 384);
+        assert_eq!(connections(&["--grpc-port", "0"], 1024), 768);
+        assert_eq!(connections(&["--connections", "9"], 1024), 9);
+    }
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod choice;
 mod client;
 mod compare;
+mod crowd;
 mod documents;
 mod editor;
 mod events;

@@ -28,6 +28,8 @@ pub(crate) struct Service {
     place: Place,
     port: u16,
     grpc_port: u16,
+    /// What a shell does before it becomes the program.
+    script: Option<&'static str>,
     args: Vec<String>,
     child: Option<Child>,
 }
@@ -45,6 +47,14 @@ impl Service {
         Self::start_in(place, &[&["--model", "htdemucs", "--threads", "1"], args].concat())
     }
 
+    /// The same, started by a shell, whose script has the program and its arguments as `"$0" "$@"`.
+    pub(crate) fn under(script: &'static str, network: Network, args: &[&str]) -> Self {
+        let place = Place::new(network);
+        install_as_htdemucs(&place);
+        let args = [&["--model", "htdemucs", "--threads", "1"], args].concat();
+        Self::start_as(Some(script), place, &args)
+    }
+
     /// One whose usual network is `small`, which only its own folder knows.
     pub(crate) fn of_small(args: &[&str]) -> Self {
         Self::start_in(Place::new(Network::Plain), &[&["--model", "small", "--threads", "1"], args].concat())
@@ -56,11 +66,15 @@ impl Service {
     }
 
     fn start_in(place: Place, args: &[&str]) -> Self {
+        Self::start_as(None, place, args)
+    }
+
+    fn start_as(script: Option<&'static str>, place: Place, args: &[&str]) -> Self {
         let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
         let [port, grpc_port] =
             listeners.each_ref().map(|listener| listener.local_addr().expect("its number").port());
         let args = args.iter().map(ToString::to_string).collect();
-        let mut service = Self { place, port, grpc_port, args, child: None };
+        let mut service = Self { place, port, grpc_port, script, args, child: None };
         drop(listeners);
         service.restart();
         service
@@ -77,7 +91,8 @@ impl Service {
     /// Starts it again with the same port and the same folder.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let mut command = self.place.msaas();
+        let mut command =
+            self.script.map_or_else(|| self.place.msaas(), |script| self.place.msaas_under(script));
         command.args(["serve", "--address", "127.0.0.1", "--admin-port", "0", "--store-dir", "store"]);
         command.args(["--grpc-port", &self.grpc_port.to_string()]);
         command.args(["--port", &self.port.to_string()]).args(&self.args);

@@ -31,7 +31,7 @@ pub struct LimitArgs {
     /// Seconds of audio that the workers together separate in a second, for estimates of the wait.
     #[arg(long, env = "MSAAS_SPEED", value_name = "FACTOR", default_value_t = 2.0)]
     pub speed: f64,
-    /// Connections at once; further ones wait.
+    /// Connections at once, of HTTP and as many of gRPC; further ones wait. Fewer where the system allows fewer open files.
     #[arg(long, env = "MSAAS_CONNECTIONS", value_name = "N", default_value_t = 8192)]
     pub connections: usize,
     /// Streams of events of one key or address at once; 0 for any number.
