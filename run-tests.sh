@@ -49,6 +49,7 @@ stage "bans, licences and sources of dependencies" cargo deny --log-level error 
 stage "scripts" check_scripts
 stage "images and compose file" scripts/images.sh --lint
 stage "deployment and releases" scripts/tests/deployment.py
+stage "sample clients" scripts/tests/samples.py
 stage "chart and manifests" scripts/cluster-check.sh
 stage "documents" docs
 stage "documentation examples" doc_tests
