@@ -7,6 +7,7 @@ use axum::response::Response;
 use common::StemName;
 use common::job::{Music, Record, View};
 use common::ledger::Ledger;
+use common::queue::State as JobState;
 use serde::Serialize;
 
 use super::{FINAL, find, missing};
@@ -17,6 +18,9 @@ use crate::request::Words;
 use crate::routes::{download, stems};
 use crate::service;
 use crate::state::App;
+
+/// Why there is no mix of a song whose separation was stopped.
+const CANCELED: &str = "canceled";
 
 /// How far a song is.
 #[derive(Debug, Default, Serialize)]
@@ -48,7 +52,11 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Json<Progress>, Problem> {
     let music = find(&app, &caller.tenant, &id).await?;
-    let Some(record) = asked(&app, &music).await? else { return Ok(Json(Progress::default())) };
+    let Some(record) = asked(&app, &music).await? else {
+        // Asked for, and deleted since: it does not go on either.
+        let error = music.asked.map(|_| CANCELED.to_owned());
+        return Ok(Json(Progress { error, ..Progress::default() }));
+    };
     let view = app.ledger.view(&record).await?;
     let base = links::base(app.config.editor.public_url.as_ref(), &headers);
     Ok(Json(of(&view, &format!("{base}/music/{}/{}", music.song.number(), record.id))))
@@ -65,7 +73,10 @@ fn of(view: &View, files: &str) -> Progress {
     let link = |stem: &StemName| format!("{files}/{stem}.mp3");
     let mut progress = Progress {
         percent: view.progress.percent,
-        error: view.error.as_ref().map(|error| error.detail.clone()),
+        error: match view.state {
+            JobState::Canceled => Some(CANCELED.to_owned()),
+            _ => view.error.as_ref().map(|error| error.detail.clone()),
+        },
         ..Progress::default()
     };
     for stem in &view.stems {

@@ -23,6 +23,7 @@ crate::place::scenarios! {
     a_song_that_a_job_of_another_interface_needs_outlives_it
     a_reset_removes_everything
     a_song_whose_time_is_over_is_gone
+    a_song_whose_job_was_stopped_says_so
 }
 
 const HOST: (&str, &str) = ("host", "music.test");
@@ -304,4 +305,24 @@ async fn a_song_whose_time_is_over_is_gone(place: Place) {
     left.retain(|path| !path.starts_with("gone/"));
     assert!(left.is_empty(), "{left:?}");
     server.get("/music/7").await.is(404);
+}
+
+async fn a_song_whose_job_was_stopped_says_so(place: Place) {
+    let server = place.server(&[]).await;
+    let id = submit(&server, song(1)).await;
+    let path = format!("/music/{id}");
+    // A member of our own, which the contract's document does not have.
+    let error = async || server.get(&path).await.is(200).json()["error"].clone();
+    assert_eq!(error().await, Value::Null);
+    process(&server, id, &json!([1])).await.is(200);
+    assert_eq!(error().await, Value::Null);
+    let job = server.get("/v2/jobs").await.json()["jobs"][0]["id"].as_str().unwrap().to_owned();
+    server.post(&format!("/v2/jobs/{job}/cancel")).await.is(200);
+    assert_eq!(error().await, "canceled");
+    server.call(Method::DELETE, &format!("/v2/jobs/{job}"), &[], "").await;
+    assert_eq!(error().await, "canceled", "what was deleted does not go on either");
+    process(&server, id, &json!([1])).await.is(200);
+    assert_eq!(error().await, Value::Null);
+    server.work().await;
+    assert_eq!(get(&server, &path).await["progress"], 100);
 }
