@@ -1,13 +1,13 @@
 //! Entries that somebody pushed onto the entrance list by hand, or that an old client left there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::job::{Callback, Options, Title};
+use common::job::{Callback, Options, Title, Verbatim};
 use common::keys::ObjectKey;
 use common::ledger::{LedgerError, NewWork};
 use common::queue::Room;
 use common::{ModelName, SongHash, Tenant};
-use serde_json::Value;
 
 use crate::task::Tools;
 
@@ -70,23 +70,33 @@ pub(crate) async fn let_in(tools: &Arc<Tools>) -> Result<(), LedgerError> {
 impl Entry {
     /// Only the song has to be there: old clients send members of all kinds beside it.
     fn read(text: &str) -> Option<Self> {
-        let entry: Value = serde_json::from_str(text).ok()?;
-        let word = |name: &str| entry.get(name).and_then(Value::as_str).map(str::trim);
-        let song = ["songhash", "hash"].iter().find_map(|name| word(name)?.parse().ok())?;
-        let model = match word("model") {
-            None | Some("") => None,
-            Some(name) => Some(name.to_ascii_lowercase().parse().ok()?),
+        let entry = members(text)?;
+        let song = ["songhash", "hash"].iter().find_map(|name| word(&entry, name)?.trim().parse().ok())?;
+        let model = match word(&entry, "model").unwrap_or_default().trim() {
+            "" => None,
+            name => Some(name.to_ascii_lowercase().parse().ok()?),
         };
-        let callback = entry.get("callback").filter(|callback| !callback.is_null());
+        let callback = entry.get("callback").filter(|callback| **callback != Verbatim::default());
         let usable = callback.and_then(|callback| {
-            let url = callback.get("url")?.as_str()?.to_owned();
-            Some(Callback { url, data: Some(callback.get("data").cloned().unwrap_or_default()) })
+            let callback = members(callback.as_str())?;
+            let data = callback.get("data").cloned().unwrap_or_default();
+            Some(Callback { url: word(&callback, "url")?, data: Some(data) })
         });
         if callback.is_some() && usable.is_none() {
             tracing::info!(%song, "a callback is skipped: it has no address");
         }
         Some(Self { song, model, callback: usable })
     }
+}
+
+/// The members of an object, each as it is written.
+fn members(text: &str) -> Option<BTreeMap<String, Verbatim>> {
+    serde_json::from_str(text).ok()
+}
+
+/// A member that is a text.
+fn word(members: &BTreeMap<String, Verbatim>, name: &str) -> Option<String> {
+    serde_json::from_str(members.get(name)?.as_str()).ok()
 }
 
 #[cfg(test)]
@@ -110,8 +120,9 @@ mod tests {
             assert_eq!(read(members).as_ref(), Some(&plain), "{members}");
         }
         let named =
-            read(r#"{"hash":"H","model":" HTDemucs_ft ","callback":{"url":"http://a/","data":{"b":1}}}"#);
-        let callback = Callback { url: "http://a/".to_owned(), data: Some(serde_json::json!({"b": 1})) };
+            read(r#"{"hash":"H","model":" HTDemucs_ft ","callback":{"url":"http://a/","data":{"b": 1.10}}}"#);
+        let data = serde_json::from_str(r#"{"b": 1.10}"#).ok();
+        let callback = Callback { url: "http://a/".to_owned(), data };
         let model = "htdemucs_ft".parse().ok();
         assert_eq!(named, Some(Entry { song: song(), model, callback: Some(callback) }));
         for members in ["no job", "[]", r#"{"hash":"no hash"}"#, r#"{"hash":"H","model":"../x"}"#] {

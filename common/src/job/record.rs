@@ -1,6 +1,7 @@
 //! What the ledger keeps of a job from the moment it is accepted.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::Options;
 use crate::ids::{JobId, JobKey, SongHash, Tenant};
@@ -61,12 +62,37 @@ pub struct Callback {
     pub url: String,
     /// What the older contract sends, instead of the job; `null` is something to send.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "even_null")]
-    pub data: Option<serde_json::Value>,
+    pub data: Option<Verbatim>,
 }
 
 /// What stands there, `null` included; only a missing member is none.
-fn even_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<serde_json::Value>, D::Error> {
-    serde_json::Value::deserialize(from).map(Some)
+fn even_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Verbatim>, D::Error> {
+    Verbatim::deserialize(from).map(Some)
+}
+
+/// JSON to the byte as it was written: the order of members, all digits of numbers. `null` by default.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Verbatim(Box<RawValue>);
+
+impl Verbatim {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl Default for Verbatim {
+    fn default() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+}
+
+impl PartialEq for Verbatim {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
 }
 
 impl Record {

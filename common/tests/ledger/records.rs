@@ -1,7 +1,7 @@
 //! Records as release 0.1 wrote them: whatever comes later reads them.
 
 use bytes::Bytes;
-use common::job::{Ending, Record};
+use common::job::{Ending, Record, Verbatim};
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::Keep;
 use common::queue::State;
@@ -55,7 +55,22 @@ async fn a_job_that_has_ended_is_shown_with_its_results() {
     let view = bench.ledger.view(&read).await.unwrap();
     assert_eq!((view.state, view.stems.len()), (State::Succeeded, 1));
     assert!(bench.ledger.open(&read, &results[0], None).await.is_ok());
-    assert_eq!(read.callback.unwrap().data, Some(serde_json::Value::Null), "null is something to send");
+    assert_eq!(read.callback.unwrap().data, Some(Verbatim::default()), "null is something to send");
+}
+
+#[tokio::test]
+async fn what_a_caller_is_told_is_kept_to_the_byte() {
+    let bench = Bench::new(Keep::default()).await;
+    let told = r#"{"b": 1,"a":123456789012345678901234567890, "f":1.10,"e":1e2}"#;
+    let text = RECORD.replace("\"data\": null", &format!("\"data\": {told}"));
+    let record: Record = serde_json::from_str(&text).unwrap();
+    bench.store.put(&ObjectKey::job(&record.id), text.into(), Write::Once).await.unwrap();
+    for key in [ObjectKey::job(&record.id), ObjectKey::pending(&record.id)] {
+        let again = serde_json::to_vec(&bench.ledger.record(&record.id).await.unwrap().unwrap()).unwrap();
+        bench.store.put(&key, again.into(), Write::Replace).await.unwrap();
+    }
+    let read = bench.ledger.record(&record.id).await.unwrap().unwrap();
+    assert_eq!(read.callback.unwrap().data.unwrap().as_str(), told);
 }
 
 #[tokio::test]

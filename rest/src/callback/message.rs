@@ -25,7 +25,7 @@ impl Message {
     #[must_use]
     pub fn of(callback: &Callback, job: &View) -> Option<Self> {
         if let Some(data) = &callback.data {
-            let body = data.to_string();
+            let body = data.as_str().to_owned();
             return (job.state == State::Succeeded).then(|| Self { id: Self::id(job), body, signed: false });
         }
         let body = serde_json::to_string(job).ok()?;

@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use common::job::{Callback, Format, Options, Record, ResultFile};
+use common::job::{Callback, Format, Options, Record, ResultFile, Verbatim};
 use common::storage::Write;
 use common::{ObjectKey, SongHash, StemName, Tenant};
 use serde::Deserialize;
@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 use super::download::{self, File};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
+use crate::outside::Refusal;
 use crate::pages::no_foreign_page;
-use crate::request::{RequestId, Words, parse};
+use crate::request::{RequestId, Words};
 use crate::service::{Wish, accept_upload};
 use crate::state::App;
 use crate::upload::{Envelope, JsonSource, receive};
@@ -38,11 +39,13 @@ struct Beside {
     callback: Option<Beckon>,
 }
 
+/// Who is to be told; `url` is anything, and no text is refused as an address is.
 #[derive(Debug, Deserialize)]
 struct Beckon {
-    url: String,
     #[serde(default)]
-    data: Value,
+    url: Value,
+    #[serde(default)]
+    data: Verbatim,
 }
 
 /// `POST /apiv1/separate`.
@@ -57,7 +60,7 @@ pub(super) async fn separate(
     let mut envelope = Envelope::default();
     let mut source = JsonSource::new(body, limits.base64_bytes, &mut envelope)?;
     let received = receive(&app, &mut source, limits.base64_bytes).await?;
-    let beside: Beside = parse(envelope.others()?.to_string().as_bytes())?;
+    let beside: Beside = envelope.others()?;
     let options = options(&app, beside.model.as_deref())?;
     let callback = match beside.callback {
         Some(beckon) => usable(&app, beckon).await,
@@ -82,10 +85,12 @@ fn options(app: &App, model: Option<&str>) -> Result<Options, Problem> {
 
 /// A callback that the guard refuses never fails the request.
 async fn usable(app: &App, beckon: Beckon) -> Option<Callback> {
-    match app.callbacks.check(&beckon.url).await {
-        Ok(()) | Err(crate::outside::Refusal::Unknown) => {
-            Some(Callback { url: beckon.url, data: Some(beckon.data) })
-        }
+    let Value::String(url) = beckon.url else {
+        tracing::info!("a callback without an address is skipped");
+        return None;
+    };
+    match app.callbacks.check(&url).await {
+        Ok(()) | Err(Refusal::Unknown) => Some(Callback { url, data: Some(beckon.data) }),
         Err(error) => {
             tracing::info!(%error, "a callback is skipped");
             None

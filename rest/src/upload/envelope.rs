@@ -1,6 +1,6 @@
 //! The JSON object of the older contract, read as it comes: its member `mp3` becomes bytes, the others are kept.
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use super::base64::{Decoder, NotBase64};
 use crate::error::{Code, Problem};
@@ -189,11 +189,8 @@ impl Envelope {
     }
 
     /// The members but `mp3`, after the end.
-    pub(crate) fn others(mut self) -> Result<Value, Problem> {
-        if self.others.is_empty() {
-            return Ok(Value::Object(serde_json::Map::new()));
-        }
-        self.others.push(b'}');
+    pub(crate) fn others<T: DeserializeOwned>(mut self) -> Result<T, Problem> {
+        self.keep(if self.others.is_empty() { b"{}" } else { b"}" })?;
         parse(&self.others)
     }
 }
@@ -213,7 +210,7 @@ mod tests {
     use ::base64::Engine as _;
     use ::base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

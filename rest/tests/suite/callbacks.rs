@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::Bucket;
@@ -110,8 +111,15 @@ async fn the_older_contract_gets_one_post_with_exactly_its_data(place: Place) {
             ("application/json", "localhost:5000")
         );
     }
+    // As it was written: its order, its numbers, its spaces.
+    let data = r#"{"b":1, "a":123456789012345678901234567890,"f":1.10,"e":1e2, "\u0061":[ ]}"#;
+    let callback = format!(r#"{{"data": {data} , "url": "http://localhost:5000"}}"#);
+    let text = format!(r#"{{"callback": {callback}, "mp3": "{}"}}"#, STANDARD.encode(song(4)));
+    server.call(Method::POST, "/apiv1/separate", &[("content-type", "application/json")], text).await.is(200);
+    server.work().await;
+    assert_eq!(body(sink.wait(4).await.last().unwrap()), data);
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(sink.seen(), 3);
+    assert_eq!(sink.seen(), 4);
 }
 
 async fn the_job_is_told_with_a_signature_and_a_fault_is_tried_again_under_the_same_id(place: Place) {
@@ -209,14 +217,16 @@ async fn a_refused_callback_never_fails_the_older_contract() {
     let server = Server::new();
     rest::background::start(&server.app);
     let urls = ["http://localhost:5000", "http://169.254.169.254/x", "nonsense", "", "https://10.0.0.1/"];
-    for (seed, url) in urls.into_iter().enumerate() {
-        let callback = json!({ "url": url, "data": 1 });
+    let refused = urls.map(|url| json!({ "url": url, "data": 1 }));
+    let without = [json!({}), json!({ "data": 1 }), json!({ "url": null }), json!({ "url": 7, "data": 1 })];
+    let callbacks = [&refused[..], &without].concat();
+    for (seed, callback) in callbacks.iter().enumerate() {
         server
             .separate(&json!({ "mp3": STANDARD.encode(song(seed as u8)), "callback": callback }))
             .await
             .is(200);
     }
-    assert_eq!(server.work().await, urls.len());
+    assert_eq!(server.work().await, callbacks.len());
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(server.network.connected().is_empty());
     assert!(server.paths(Bucket::Queue, "pending/").await.is_empty());
