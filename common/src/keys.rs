@@ -3,6 +3,7 @@
 //! | bucket | path | what |
 //! | --- | --- | --- |
 //! | queue | `incoming/<uuid>` | an upload whose hash is not known yet |
+//! | queue | `uploads/<tenant>/<uuid>` | an upload that a tenant has announced or sent, and that is no job yet |
 //! | queue | `<songhash>.mp3`, other tenants `songs/<tenant>/<songhash>` | a song as it was uploaded |
 //! | queue | `jobs/<job>.json` | the record of an accepted job; never changes |
 //! | queue | `pending/<job>` | the record of a job without a manifest: what a sweep submits again, or cleans up after |
@@ -29,6 +30,7 @@
 //! Results have their job, plan and engine in the key: two engines that differ by a bit can then never share a song.
 
 mod music;
+mod uploads;
 
 use std::fmt;
 
@@ -38,6 +40,7 @@ use crate::ids::{Epoch, JobId, JobKey, SongHash, StemName, Tenant};
 use crate::job::Make;
 
 pub use self::music::MUSIC;
+pub use self::uploads::UPLOADS;
 
 /// The two buckets; their real names are configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

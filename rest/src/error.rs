@@ -79,6 +79,7 @@ codes! {
     LinkFailed 422 "link_failed" "The file behind the link cannot be fetched."
     LinkSlow 422 "link_slow" "The file behind the link comes too slowly."
     RateLimited 429 "rate_limited" "Too many requests."
+    SongsFull 429 "songs_full" "Too many songs of this client are kept for later."
     StreamsFull 429 "streams_full" "Too many streams of this client are open."
     TenantFull 429 "tenant_full" "Too many jobs of this client wait."
     HeadersTooLarge 431 "headers_too_large" "The headers are too large."

@@ -20,6 +20,7 @@ mod read;
 mod reset;
 mod sweep;
 mod units;
+mod uploads;
 mod walk;
 
 use std::sync::atomic::{AtomicU32, Ordering};

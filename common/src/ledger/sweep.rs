@@ -167,6 +167,7 @@ impl Ledger {
         self.sweep_kept().await?;
         self.sweep_music().await?;
         swept.uploads = self.remove_old(Bucket::Queue, INCOMING, self.keep.uploads).await?;
+        self.sweep_uploads().await?;
         self.remove_old(Bucket::Queue, IDEMPOTENCY, self.keep.answers).await?;
         let gone = (self.keep.results * 4).max(std::time::Duration::from_hours(24));
         self.remove_old(Bucket::Queue, GONE, gone).await?;

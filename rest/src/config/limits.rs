@@ -25,6 +25,9 @@ pub struct LimitArgs {
     /// Jobs that may wait or run, of one tenant.
     #[arg(long, env = "MSAAS_JOBS_OF_TENANT", value_name = "N", default_value_t = 5_000)]
     pub jobs_of_tenant: u64,
+    /// Songs of one tenant that are kept for later: the editor's, and uploads without a job.
+    #[arg(long, env = "MSAAS_SONGS_OF_TENANT", value_name = "N", default_value_t = 5_000)]
+    pub songs_of_tenant: usize,
     /// Longest estimated wait at which jobs are still taken; 0 for any.
     #[arg(long, env = "MSAAS_MAX_WAIT", value_name = "TIME", default_value = "0", value_parser = duration)]
     pub max_wait: Duration,

@@ -44,7 +44,7 @@ fn code(code: Code) -> Grpc {
         Code::UploadIncomplete | Code::NotFinished | Code::LinkFailed | Code::LinkSlow => {
             Grpc::FailedPrecondition
         }
-        Code::RateLimited | Code::StreamsFull | Code::TenantFull => Grpc::ResourceExhausted,
+        Code::RateLimited | Code::SongsFull | Code::StreamsFull | Code::TenantFull => Grpc::ResourceExhausted,
         Code::Internal => Grpc::Internal,
         Code::Full | Code::Unavailable => Grpc::Unavailable,
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use common::Tenant;
 use common::ledger::Refused;
 use common::queue::Depth;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,6 +14,9 @@ use crate::state::App;
 
 /// How long a look at the queue holds.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Seconds after which a tenant that keeps too many songs may ask again: some become jobs, others' time is over.
+const SONGS_AGAIN_S: u64 = 60;
 
 /// Places for uploads, and the last look at the queue.
 #[derive(Debug)]
@@ -41,6 +45,18 @@ impl Admission {
             rejected("uploads");
             Problem::new(Code::Unavailable, "too many uploads at once").retry_after(2)
         })
+    }
+
+    /// Whether a tenant may have one more song kept for later.
+    ///
+    /// # Errors
+    /// [`Code::SongsFull`].
+    pub(crate) async fn keep(&self, app: &App, tenant: &Tenant) -> Result<(), Problem> {
+        if app.ledger.has_songs(tenant, app.config.limits.songs_of_tenant).await? {
+            rejected("songs");
+            return Err(Problem::plain(Code::SongsFull).retry_after(SONGS_AGAIN_S));
+        }
+        Ok(())
     }
 
     /// What to say to work that the queue has no room for.

@@ -7,6 +7,7 @@ use axum::response::Response;
 use common::ObjectKey;
 use common::job::{Callback, Options};
 use common::ledger::{Accepted, Answer};
+use uuid::Uuid;
 
 use super::jobs::{answer, location, made, preferred};
 use super::uploads::join;
@@ -21,8 +22,8 @@ use crate::upload::{Facts, Form, Incoming, Intake, RawSource, Received, Source, 
 
 /// A song, wherever it is now.
 enum Song {
-    /// In `incoming/`, and under which other name there where it was sent before.
-    Received(Received, Option<ObjectKey>),
+    /// In `incoming/`, and of which upload where it was sent before.
+    Received(Received, Option<Uuid>),
     /// Of a job that is there.
     Known(Facts),
     /// Of a request that is only compared with an earlier one.
@@ -56,8 +57,11 @@ pub(super) async fn create(
     let accepted = match song {
         Song::Received(received, sent) => {
             let accepted = accept_upload(&app, received, &wish).await?;
-            // Kept until now, so that a refused request can be made again.
-            drop(sent.map(|key| Incoming::new(&app, key)));
+            if let Some(upload) = sent {
+                // Kept until now, so that a refused request can be made again.
+                drop(Incoming::new(&app, ObjectKey::incoming(upload)));
+                app.ledger.release_upload(&caller.tenant, upload).await.ok();
+            }
             accepted
         }
         Song::Known(facts) => accept_song(&app, &facts, &wish).await?,
@@ -172,10 +176,9 @@ impl Taking<'_> {
         let (named, song) = match (upload, song, url) {
             (Some(upload), None, None) => {
                 let id = super::uploads::id(&upload)?;
-                let key = ObjectKey::incoming(id);
                 let song = if self.keep {
                     join(self.app, id).await?;
-                    Song::Received(read_back(self.app, &key).await?, Some(key))
+                    Song::Received(read_back(self.app, &ObjectKey::incoming(id)).await?, Some(id))
                 } else {
                     Song::Compared
                 };

@@ -19,6 +19,7 @@ pub(super) async fn limits(State(app): State<App>) -> Json<Value> {
         "upload_bytes": limits.upload_bytes,
         "base64_bytes": limits.base64_bytes,
         "jobs": limits.jobs_of_tenant.min(limits.jobs),
+        "songs": limits.songs_of_tenant,
         "requests_per_second": limits.rate,
         "requests_at_once": limits.burst,
         "keep_results_s": app.config.keep.keep_results.as_secs(),

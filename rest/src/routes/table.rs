@@ -240,7 +240,13 @@ fn files_entries() -> Vec<Entry> {
         )
         .body(&[(JSON, "Announced")])
         .answers(&[Answer(201, "Where to send it.", Some((JSON, "Upload")))])
-        .errors(&[Code::InvalidRequest, Code::Timeout, Code::TooLarge, Code::Unavailable]),
+        .errors(&[
+            Code::InvalidRequest,
+            Code::Timeout,
+            Code::TooLarge,
+            Code::SongsFull,
+            Code::Unavailable,
+        ]),
         Entry::new(
             Method::PUT,
             "/v2/uploads/{upload}",
@@ -258,6 +264,7 @@ fn files_entries() -> Vec<Entry> {
             Code::UploadExists,
             Code::TooLarge,
             Code::NotAudio,
+            Code::SongsFull,
             Code::Full,
             Code::Unavailable,
         ]),

@@ -78,13 +78,15 @@ pub(super) fn id(text: &str) -> Result<Uuid, Problem> {
 }
 
 /// `POST /v2/uploads`.
-pub(super) async fn create(State(app): State<App>, _: Caller, body: Body) -> Result<Response, Problem> {
+pub(super) async fn create(State(app): State<App>, caller: Caller, body: Body) -> Result<Response, Problem> {
     let announced: Announced = json_or_default(body).await?;
     let size_bytes = announced.size_bytes.unwrap_or(0);
     if size_bytes > app.config.limits.upload_bytes {
         return Err(too_large(app.config.limits.upload_bytes));
     }
+    app.admission.keep(&app, &caller.tenant).await?;
     let name = Uuid::new_v4();
+    app.ledger.hold_upload(&caller.tenant, name).await?;
     let (parts, signed) = if size_bytes > WHOLE_BYTES {
         (in_parts(&app, name, size_bytes).await?, None)
     } else {
@@ -135,17 +137,22 @@ pub(super) async fn join(app: &App, name: Uuid) -> Result<(), Problem> {
 /// `PUT /v2/uploads/{id}`.
 pub(super) async fn put(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Words([name]): Words<1>,
     body: Body,
 ) -> Result<StatusCode, Problem> {
-    let key = ObjectKey::incoming(id(&name)?);
-    let limits = &app.config.limits;
+    let name = id(&name)?;
+    let (key, limits) = (ObjectKey::incoming(name), &app.config.limits);
+    if !app.ledger.holds_upload(&caller.tenant, name).await? {
+        app.admission.keep(&app, &caller.tenant).await?;
+    }
     let _place = app.admission.enter(&app).await?;
     // Under a name that nobody knows until it is whole: what breaks off then touches no other request's bytes.
     let mut source = RawSource::new(body);
     let received = receive(&app, &mut source, limits.upload_bytes).await?;
-    match received.bytes.put(app.ledger.store(), &key).await? {
+    let written = received.bytes.put(app.ledger.store(), &key).await?;
+    app.ledger.hold_upload(&caller.tenant, name).await?;
+    match written {
         Written::Stored => Ok(StatusCode::NO_CONTENT),
         Written::Exists => Err(Problem::plain(Code::UploadExists)),
     }

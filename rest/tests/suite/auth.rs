@@ -6,12 +6,13 @@ use base64::Engine as _;
 use serde_json::json;
 
 use crate::place::Place;
-use crate::support::{Server, hex, song};
+use crate::support::{Answer, Server, hex, song};
 
 crate::place::scenarios! {
     what_is_another_tenants_does_not_exist
     the_older_contract_shows_a_tenant_its_own_tracks
     a_tenant_has_a_quota_of_jobs
+    a_tenant_has_a_quota_of_songs_for_later
 }
 
 fn keys() -> String {
@@ -132,10 +133,9 @@ async fn a_flood_is_429_with_the_time_to_wait() {
 
 #[tokio::test]
 async fn a_line_that_a_client_adds_in_front_of_the_proxies_own_hides_nobody() {
-    for (written, lies) in [
-        (&[("x-forwarded-for", "9.9.9.9")][..], true),
-        (&[("x-forwarded-for", "6.6.6.6, 9.9.9.9")], false),
-    ] {
+    for (written, lies) in
+        [(&[("x-forwarded-for", "9.9.9.9")][..], true), (&[("x-forwarded-for", "6.6.6.6, 9.9.9.9")], false)]
+    {
         let server = Server::with(&["--rate", "1", "--burst", "3", "--proxies", "1"]);
         for n in 0..4 {
             let lie = format!("6.6.6.{n}");
@@ -154,6 +154,39 @@ async fn a_tenant_has_a_quota_of_jobs(place: Place) {
     assert_eq!(answer.json()["code"], "tenant_full");
     assert!(!answer.header("retry-after").is_empty());
     server.submit("", song(1)).await.is(200);
+}
+
+async fn a_tenant_has_a_quota_of_songs_for_later(place: Place) {
+    let server =
+        place.with_keys(&["--songs-of-tenant", "3", "--auth-old", "key", "--auth", "key"], &keys()).await;
+    let call = async |method, path: &str, headers: &[(&str, &str)], body: Vec<u8>| {
+        server.call(method, path, headers, body).await
+    };
+    let full = |answer: Answer| {
+        let answer = answer.is(429);
+        assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+        answer
+    };
+    assert_eq!(call(Method::GET, "/v2/limits", &ONE, Vec::new()).await.is(200).json()["songs"], 3);
+    call(Method::POST, "/music", &ONE, song(1)).await.is(200);
+    call(Method::POST, "/music", &ONE, song(1)).await.is(200);
+    let upload = call(Method::POST, "/v2/uploads", &ONE, Vec::new()).await.is(201).json();
+    call(Method::PUT, upload["url"].as_str().unwrap(), &ONE, song(2)).await.is(204);
+    // Under a name of its own it counts as well.
+    let own = "/v2/uploads/0123456789ab4def8123456789abcdef";
+    call(Method::PUT, own, &ONE, song(3)).await.is(204);
+    assert!(full(call(Method::POST, "/music", &ONE, song(4)).await).json().is_string());
+    let problem = full(call(Method::POST, "/v2/uploads", &ONE, Vec::new()).await).json();
+    assert_eq!(problem["code"], "songs_full");
+    full(call(Method::PUT, &own.replace("ef", "ee"), &ONE, song(5)).await);
+    call(Method::POST, "/music", &TWO, song(4)).await.is(200);
+    // What became a job is not kept for later any more.
+    let headers = [ONE[0], ("content-type", "application/json")];
+    let body = json!({ "upload": upload["id"] }).to_string();
+    call(Method::POST, "/v2/jobs", &headers, body.into_bytes()).await.is(202);
+    server.settle().await;
+    call(Method::POST, "/music", &ONE, song(4)).await.is(200);
+    full(call(Method::POST, "/music", &ONE, song(6)).await);
 }
 
 #[test]

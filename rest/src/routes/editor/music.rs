@@ -47,6 +47,7 @@ pub(super) async fn submit(
     caller: Caller,
     request: Request,
 ) -> Result<Json<Shown>, Problem> {
+    app.admission.keep(&app, &caller.tenant).await?;
     let _place = app.admission.enter(&app).await?;
     let received = take(&app, request).await.map_err(unusable)?;
     let music = keep_upload(&app, received, &caller.tenant).await?;

@@ -27,6 +27,7 @@ fn songs() -> Vec<Entry> {
                 Code::NotAudio,
                 Code::Timeout,
                 Code::TooLarge,
+                Code::SongsFull,
                 Code::Full,
                 Code::Unavailable,
             ]),
