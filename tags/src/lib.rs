@@ -26,6 +26,7 @@ mod error;
 mod flac;
 pub mod frame;
 mod id3;
+mod length;
 mod riff;
 mod skip;
 mod sniff;
@@ -36,6 +37,7 @@ mod write;
 
 pub use container::Container;
 pub use error::{Error, Result};
+pub use length::length_ms;
 pub use sniff::{Sniffed, sniff, sniff_path};
 pub use tags::{Cover, Tags, read, read_path};
 pub use write::{CoverFate, Written, write};

@@ -13,16 +13,15 @@ const UNKNOWN_BYTES_PER_MS: u64 = 40;
 const MOST_MS: u64 = 24 * 3600 * 1000;
 
 /// Milliseconds of audio.
-pub(crate) fn cost_ms(file: &Sparse, sniffed: &Sniffed) -> u64 {
+pub(crate) fn cost_ms(file: &mut Sparse, sniffed: &Sniffed) -> u64 {
     let audio = &sniffed.audio;
     let bytes = audio.end.saturating_sub(audio.start);
-    let head = file.from(audio.start);
     let known = match sniffed.container {
-        Container::Mp3 => frames(head, audio, frame::mp3),
-        Container::Adts => frames(head, audio, frame::adts),
-        Container::Wav => wav(head, bytes),
-        Container::Flac => flac(head),
-        Container::Ogg | Container::Mp4 | Container::Aiff => None,
+        Container::Mp3 => frames(file.from(audio.start), audio, frame::mp3),
+        Container::Adts => frames(file.from(audio.start), audio, frame::adts),
+        Container::Wav => wav(file.from(audio.start), bytes),
+        Container::Flac => flac(file.from(audio.start)),
+        Container::Ogg | Container::Mp4 | Container::Aiff => tags::length_ms(file, sniffed),
     };
     known.unwrap_or(bytes / UNKNOWN_BYTES_PER_MS).clamp(1, MOST_MS)
 }
@@ -60,7 +59,7 @@ mod tests {
 
     fn cost(container: Container, bytes: Vec<u8>) -> u64 {
         let len = bytes.len() as u64;
-        cost_ms(&Sparse { len, parts: vec![(0, bytes)], at: 0 }, &Sniffed { container, audio: 0..len })
+        cost_ms(&mut Sparse { len, parts: vec![(0, bytes)], at: 0 }, &Sniffed { container, audio: 0..len })
     }
 
     #[test]

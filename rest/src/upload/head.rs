@@ -16,6 +16,12 @@ const END_BYTES: usize = 1 << 16;
 /// Tags that may be stacked in front of the audio, as the room `tags` has it.
 const MAX_STACKED: usize = 4;
 
+/// Boxes of an MP4 file that are passed over in search of the one that says how long it is.
+const MAX_BOXES: usize = 64;
+
+/// Bytes that tell what stands there, and where the next thing begins.
+const LOOK_BYTES: usize = 16;
+
 /// Length of an upload whose end is not known yet.
 const SUPPOSED_LEN: u64 = 1 << 40;
 
@@ -24,10 +30,12 @@ const SUPPOSED_LEN: u64 = 1 << 40;
 pub(crate) struct Head {
     len: u64,
     beginning: Vec<u8>,
-    /// Where the next tag or the audio begins, and its first bytes.
+    /// Where the next tag or box begins, or the audio, and its first bytes.
     next: u64,
     first: Vec<u8>,
-    tags: Vec<(u64, Vec<u8>)>,
+    /// The first bytes of what was passed over, and how many of it were tags.
+    passed: Vec<(u64, Vec<u8>)>,
+    tags: usize,
     /// At most twice as long as it has to be.
     end: Vec<u8>,
     audio_known: bool,
@@ -49,7 +57,7 @@ impl Head {
         while !rest.is_empty() {
             let end = from + rest.len() as u64;
             let wanted = self.next + self.first.len() as u64;
-            let most = if self.audio_known { AUDIO_BYTES } else { 10 };
+            let most = if self.audio_known { AUDIO_BYTES } else { LOOK_BYTES };
             if wanted >= end || self.first.len() >= most {
                 break;
             }
@@ -57,28 +65,49 @@ impl Head {
             let take = (rest.len() - skip).min(most - self.first.len());
             gather(&mut self.first, &rest[skip..skip + take], most);
             (from, rest) = (from + (skip + take) as u64, &rest[skip + take..]);
-            if !self.audio_known && self.first.len() == 10 {
-                self.tag_or_audio();
+            if !self.audio_known && self.first.len() == LOOK_BYTES {
+                self.pass_or_stay();
             }
         }
         let full = self.beginning.len() == BEGINNING_BYTES && self.first.len() == AUDIO_BYTES;
         full && !std::mem::replace(&mut self.looked, true)
     }
 
-    /// Ten bytes are there: a tag to be passed over, or the audio.
-    fn tag_or_audio(&mut self) {
-        let first = &self.first;
-        let is_tag =
-            first.starts_with(b"ID3") && first[3] != 0xff && first[6..].iter().all(|byte| byte & 0x80 == 0);
-        if !is_tag || self.tags.len() == MAX_STACKED {
+    /// Enough bytes are there: a tag or a box to be passed over, or what is looked for.
+    fn pass_or_stay(&mut self) {
+        let is_box = self.passed.len() > self.tags || self.first[4..8] == *b"ftyp";
+        let size = if is_box { self.box_bytes() } else { self.tag_bytes() };
+        let Some(next) = size.and_then(|size| self.next.checked_add(size)) else {
             self.audio_known = true;
             return;
-        }
-        let body = first[6..].iter().fold(0u64, |size, byte| size << 7 | u64::from(*byte));
-        let footer = if first[5] & 0x10 == 0 { 0 } else { 10 };
-        let next = self.next + 10 + body + footer;
-        self.tags.push((self.next, std::mem::take(&mut self.first)));
+        };
+        self.tags += usize::from(!is_box);
+        self.passed.push((self.next, self.first.clone()));
+        // Of what is shorter than a look the next thing is there already, in part.
+        let behind = (next - self.next).min(LOOK_BYTES as u64) as usize;
+        self.first.drain(..behind);
         self.next = next;
+    }
+
+    /// Length of the tag that stands here, if one does.
+    fn tag_bytes(&self) -> Option<u64> {
+        let head = &self.first[..10];
+        let is_tag =
+            head.starts_with(b"ID3") && head[3] != 0xff && head[6..].iter().all(|byte| byte & 0x80 == 0);
+        let body = head[6..].iter().fold(0u64, |size, byte| size << 7 | u64::from(*byte));
+        let footer = if head[5] & 0x10 == 0 { 0 } else { 10 };
+        (is_tag && self.tags < MAX_STACKED).then_some(10 + body + footer)
+    }
+
+    /// Length of the box that stands here, unless it is the one that is looked for, or nothing follows it.
+    fn box_bytes(&self) -> Option<u64> {
+        let (size, rest) = self.first.split_first_chunk::<4>()?;
+        let size = match u32::from_be_bytes(*size) {
+            1 => u64::from_be_bytes(*rest.last_chunk::<8>()?),
+            size => size.into(),
+        };
+        let passes = !rest.starts_with(b"moov") && size >= 8 && self.passed.len() < self.tags + MAX_BOXES;
+        passes.then_some(size)
     }
 
     /// Whether this can become a song, before its end is there.
@@ -97,7 +126,7 @@ impl Head {
 
     fn into_file(self, len: u64) -> Sparse {
         let mut parts = vec![(0, self.beginning), (self.next, self.first)];
-        parts.extend(self.tags);
+        parts.extend(self.passed);
         parts.push((len.saturating_sub(self.end.len() as u64), self.end));
         Sparse { len, parts, at: 0 }
     }
@@ -107,8 +136,9 @@ impl Head {
         let mut parts = file.parts.into_iter();
         let (_, beginning) = parts.next().unwrap_or_default();
         let (next, first) = parts.next().unwrap_or_default();
-        let tags = parts.filter(|(_, bytes)| !bytes.is_empty()).collect();
-        Self { len, beginning, next, first, tags, end: Vec::new(), audio_known: true, looked: true }
+        let passed = parts.filter(|(_, bytes)| !bytes.is_empty()).collect();
+        let (tags, end) = (0, Vec::new());
+        Self { len, beginning, next, first, passed, tags, end, audio_known: true, looked: true }
     }
 }
 
@@ -177,6 +207,29 @@ mod tests {
         for cut in [7919, 65_536, 1 << 20, song.len()] {
             let title = tags::read(&mut head(&song, cut).file()).title;
             assert_eq!(title.as_deref(), Some("Under Water"), "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_header_of_a_movie_is_found_wherever_it_stands_and_however_it_is_cut() {
+        let boxed = |kind: &[u8], body: &[u8]| [&(body.len() as u32 + 8).to_be_bytes(), kind, body].concat();
+        let header = [[0; 12].as_slice(), &1000u32.to_be_bytes(), &90_000u32.to_be_bytes()].concat();
+        // As large as the tables of an hour.
+        let movie = boxed(b"moov", &[boxed(b"mvhd", &header), boxed(b"trak", &vec![9; 600_000])].concat());
+        let long = [b"\0\0\0\x01mdat", &(3_000_016u64).to_be_bytes()[..], &vec![7; 3_000_000]].concat();
+        let (brand, data) = (boxed(b"ftyp", b"M4A \0\0\0\0"), boxed(b"mdat", &vec![7; 3_000_000]));
+        for song in [
+            [&brand[..], &boxed(b"free", b""), &data, &movie].concat(),
+            [&brand[..], &long, &movie].concat(),
+            [&brand[..], &movie, &data].concat(),
+            [&tag(2 << 20)[..], &brand, &data, &movie].concat(),
+        ] {
+            for cut in [13, 65_536, song.len()] {
+                let mut file = head(&song, cut).file();
+                let sniffed = tags::sniff(&mut file).unwrap();
+                assert_eq!(sniffed.container, tags::Container::Mp4);
+                assert_eq!(tags::length_ms(&mut file, &sniffed), Some(90_000), "{cut}");
+            }
         }
     }
 

@@ -72,7 +72,7 @@ impl Intake {
             let sniffed = tags::sniff(&mut file).map_err(not_audio)?;
             let tags = tags::read(&mut file);
             let title = Title { title: tags.title, artist: tags.artist };
-            Ok::<_, Problem>((title, cost_ms(&file, &sniffed)))
+            Ok::<_, Problem>((title, cost_ms(&mut file, &sniffed)))
         })
         .await??;
         Ok(Facts { song, size_bytes: self.size_bytes, title, cost_ms })
