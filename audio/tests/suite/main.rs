@@ -3,6 +3,7 @@
 mod alignment;
 mod encoding;
 mod hostile;
+mod lengths;
 mod mutation;
 mod resampling;
 mod support;
