@@ -6,6 +6,7 @@ mod create;
 mod derived;
 mod download;
 mod editor;
+mod entry;
 mod events;
 mod jobs;
 pub(crate) mod list;
