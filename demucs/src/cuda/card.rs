@@ -60,6 +60,12 @@ impl Card {
         self.driver.fail();
     }
 
+    /// Has the next launch of an emulated card find too little memory, as where others have taken it.
+    #[cfg(feature = "emulation")]
+    pub fn crowd(&self) {
+        self.driver.crowd();
+    }
+
     /// What it is.
     #[must_use]
     pub fn properties(&self) -> &Properties {

@@ -62,7 +62,11 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     unsafe fn replay(&self, stream: Handle, recording: Handle) -> Result<()>;
     unsafe fn drop_recording(&self, recording: Handle);
 
-    /// Has every launch from now on fail, for tests.
+    /// Has everything from now on fail, for tests.
     #[cfg(feature = "emulation")]
     fn fail(&self) {}
+
+    /// Has the next launch find too little memory, for tests.
+    #[cfg(feature = "emulation")]
+    fn crowd(&self) {}
 }

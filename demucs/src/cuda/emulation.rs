@@ -1,13 +1,15 @@
-//! A card that this machine's processor plays: everything is done at once, and takes no time.
+//! A card that this machine's processor plays. Its streams do what they were given as late as they can.
 
 use std::alloc::{self, Layout};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::card::Properties;
 use super::driver::{Driver, Handle, Kernel};
+use super::queues::Queues;
 use super::sequence::Prepared;
 use crate::error::{Error, Result};
 
@@ -30,7 +32,11 @@ const NAN: u8 = 0xff;
 #[derive(Debug)]
 pub(super) struct Emulation {
     properties: Properties,
-    failing: AtomicBool,
+    queues: Mutex<Queues>,
+    /// Bytes of the card that somebody has.
+    taken: AtomicUsize,
+    /// The next launch is refused.
+    crowded: AtomicBool,
 }
 
 impl Emulation {
@@ -44,8 +50,63 @@ impl Emulation {
             processors: 4,
             shared: 227 << 10,
         };
-        Self { properties, failing: AtomicBool::new(false) }
+        Self {
+            properties,
+            queues: Mutex::default(),
+            taken: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
+        }
     }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies when the stream comes to it.
+    ///
+    /// # Safety
+    /// Both have these bytes until then.
+    unsafe fn give_copy(&self, stream: Handle, from: usize, to: usize, bytes: usize) -> Result<()> {
+        let copy = move || {
+            let (from, to) = (ptr::with_exposed_provenance::<u8>(from), ptr::with_exposed_provenance_mut(to));
+            // SAFETY: the caller's.
+            unsafe { ptr::copy(from, to, bytes) };
+            Ok(())
+        };
+        self.queues().give(stream, Box::new(copy))
+    }
+}
+
+/// Zeros between margins.
+fn allocate(bytes: usize) -> Result<usize> {
+    let layout = layout(bytes)?;
+    // SAFETY: the layout has bytes, at least those of the margins.
+    unsafe {
+        let whole = alloc::alloc_zeroed(layout);
+        if whole.is_null() {
+            return Err(Error::OutOfMemory(format!("{bytes} bytes")));
+        }
+        for margin in [whole, whole.add(MARGIN + bytes)] {
+            margin.write_bytes(NAN, MARGIN);
+        }
+        Ok(whole.add(MARGIN).expose_provenance())
+    }
+}
+
+/// # Safety
+/// It was allocated with so many bytes, and nobody uses it any more.
+unsafe fn free(address: usize, bytes: usize) {
+    let memory: *mut u8 = ptr::with_exposed_provenance_mut(address);
+    // SAFETY: the caller's.
+    let intact = unsafe {
+        let whole = memory.sub(MARGIN);
+        let is_nan =
+            |margin: *const u8| slice::from_raw_parts(margin, MARGIN).iter().all(|&byte| byte == NAN);
+        let intact = is_nan(whole) && is_nan(memory.add(bytes));
+        alloc::dealloc(whole, layout(bytes).expect("it was allocated"));
+        intact
+    };
+    assert!(intact || std::thread::panicking(), "a kernel wrote beyond memory of {bytes} bytes");
 }
 
 fn layout(bytes: usize) -> Result<Layout> {
@@ -75,92 +136,77 @@ impl Driver for Emulation {
     }
 
     fn free_bytes(&self) -> Result<usize> {
-        Ok(self.properties.memory)
+        Ok(self.properties.memory - self.taken.load(Ordering::Relaxed))
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
-        let layout = layout(bytes)?;
-        // SAFETY: the layout has bytes, at least those of the margins.
-        unsafe {
-            let whole = alloc::alloc_zeroed(layout);
-            if whole.is_null() {
-                return Err(Error::OutOfMemory(format!("{bytes} bytes")));
-            }
-            for margin in [whole, whole.add(MARGIN + bytes)] {
-                margin.write_bytes(NAN, MARGIN);
-            }
-            Ok(whole.add(MARGIN).expose_provenance() as u64)
-        }
+        let address = allocate(bytes)?;
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Ok(address as u64)
     }
 
     unsafe fn free(&self, address: u64, bytes: usize) {
-        let memory: *mut u8 = ptr::with_exposed_provenance_mut(address as usize);
+        self.queues().finish_all();
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
         // SAFETY: it was allocated so.
-        let intact = unsafe {
-            let whole = memory.sub(MARGIN);
-            let is_nan =
-                |margin: *const u8| slice::from_raw_parts(margin, MARGIN).iter().all(|&byte| byte == NAN);
-            let intact = is_nan(whole) && is_nan(memory.add(bytes));
-            alloc::dealloc(whole, layout(bytes).expect("it was allocated"));
-            intact
-        };
-        assert!(intact || std::thread::panicking(), "a kernel wrote beyond memory of {bytes} bytes");
+        unsafe { free(address as usize, bytes) }
     }
 
     fn allocate_pinned(&self, bytes: usize) -> Result<*mut c_void> {
-        Ok(ptr::with_exposed_provenance_mut(self.allocate(bytes)? as usize))
+        allocate(bytes).map(ptr::with_exposed_provenance_mut)
     }
 
     unsafe fn free_pinned(&self, address: *mut c_void, bytes: usize) {
+        self.queues().finish_all();
         // SAFETY: it was allocated so.
-        unsafe { self.free(address.expose_provenance() as u64, bytes) }
+        unsafe { free(address.expose_provenance(), bytes) }
     }
 
     fn new_stream(&self) -> Result<Handle> {
-        Ok(0)
+        self.queues().new_stream()
     }
 
-    unsafe fn drop_stream(&self, _: Handle) {}
-
-    unsafe fn upload(&self, _: Handle, from: *const c_void, to: u64, bytes: usize) -> Result<()> {
-        // SAFETY: both have these bytes.
-        unsafe { ptr::copy(from.cast::<u8>(), ptr::with_exposed_provenance_mut(to as usize), bytes) };
-        Ok(())
+    unsafe fn drop_stream(&self, stream: Handle) {
+        self.queues().drop_stream(stream);
     }
 
-    unsafe fn download(&self, _: Handle, from: u64, to: *mut c_void, bytes: usize) -> Result<()> {
-        // SAFETY: both have these bytes.
-        unsafe { ptr::copy(ptr::with_exposed_provenance(from as usize), to.cast::<u8>(), bytes) };
-        Ok(())
+    unsafe fn upload(&self, stream: Handle, from: *const c_void, to: u64, bytes: usize) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { self.give_copy(stream, from.expose_provenance(), to as usize, bytes) }
     }
 
-    unsafe fn copy(&self, _: Handle, from: u64, to: u64, bytes: usize) -> Result<()> {
-        let (from, to) = (ptr::with_exposed_provenance(from as usize), to as usize);
-        // SAFETY: both have these bytes.
-        unsafe { ptr::copy::<u8>(from, ptr::with_exposed_provenance_mut(to), bytes) };
-        Ok(())
+    unsafe fn download(&self, stream: Handle, from: u64, to: *mut c_void, bytes: usize) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { self.give_copy(stream, from as usize, to.expose_provenance(), bytes) }
     }
 
-    unsafe fn finish(&self, _: Handle) -> Result<()> {
-        Ok(())
+    unsafe fn copy(&self, stream: Handle, from: u64, to: u64, bytes: usize) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { self.give_copy(stream, from as usize, to as usize, bytes) }
     }
 
-    unsafe fn new_event(&self, _: Handle) -> Result<Handle> {
-        Ok(0)
+    unsafe fn finish(&self, stream: Handle) -> Result<()> {
+        self.queues().finish(stream)
     }
 
-    unsafe fn drop_event(&self, _: Handle) {}
-
-    unsafe fn follow(&self, _: Handle, _: Handle) -> Result<()> {
-        Ok(())
+    unsafe fn new_event(&self, stream: Handle) -> Result<Handle> {
+        self.queues().new_event(stream)
     }
 
-    unsafe fn reach(&self, _: Handle) -> Result<()> {
-        Ok(())
+    unsafe fn drop_event(&self, event: Handle) {
+        self.queues().drop_event(event);
     }
 
-    unsafe fn seconds(&self, _: Handle, _: Handle) -> Result<f64> {
-        Ok(0.0)
+    unsafe fn follow(&self, stream: Handle, event: Handle) -> Result<()> {
+        self.queues().follow(stream, event)
+    }
+
+    unsafe fn reach(&self, event: Handle) -> Result<()> {
+        self.queues().reach(event)
+    }
+
+    unsafe fn seconds(&self, from: Handle, to: Handle) -> Result<f64> {
+        self.queues().seconds(from, to)
     }
 
     fn kernel(&self, name: &str, args: usize, shared: u32) -> Result<Kernel> {
@@ -172,15 +218,20 @@ impl Driver for Emulation {
         Ok(Kernel { name, threads, function: 0 })
     }
 
-    unsafe fn launch(&self, _: Handle, prepared: &Prepared) -> Result<()> {
-        if self.failing.load(Ordering::Relaxed) {
-            return Err(Error::Card("it was told to fail".into()));
+    unsafe fn launch(&self, stream: Handle, prepared: &Prepared) -> Result<()> {
+        let Prepared { kernel, launch } = prepared;
+        if self.crowded.swap(false, Ordering::Relaxed) {
+            return Err(Error::OutOfMemory(format!("a launch of {}", launch.kernel)));
         }
-        let size = size_of_val(&*prepared.launch.args);
+        let size = size_of_val(&*launch.args);
+        // A card has the arguments from the beginning; whoever gives them may change them. So many words are aligned as they are.
+        let mut args = vec![0u64; size.div_ceil(8)];
+        // SAFETY: there are as many bytes as the arguments have.
+        unsafe { ptr::copy_nonoverlapping(prepared.args().cast::<u8>(), args.as_mut_ptr().cast(), size) };
+        let (name, grid, shared) = (kernel.name.clone(), launch.grid, launch.shared);
         // SAFETY: whoever made the sequence answers for it.
-        unsafe {
-            run(&prepared.kernel.name, prepared.launch.grid, prepared.launch.shared, prepared.args(), size)
-        }
+        let launched = move || unsafe { run(&name, grid, shared, args.as_ptr().cast(), size) };
+        self.queues().give(stream, Box::new(launched))
     }
 
     unsafe fn record(&self, _: &[Prepared]) -> Result<Option<Handle>> {
@@ -194,6 +245,10 @@ impl Driver for Emulation {
     unsafe fn drop_recording(&self, _: Handle) {}
 
     fn fail(&self) {
-        self.failing.store(true, Ordering::Relaxed);
+        self.queues().fail("it was told to fail".into());
+    }
+
+    fn crowd(&self) {
+        self.crowded.store(true, Ordering::Relaxed);
     }
 }

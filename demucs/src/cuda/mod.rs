@@ -25,6 +25,8 @@ mod network_tests;
 #[cfg(feature = "cuda")]
 mod nvidia;
 mod on_card;
+#[cfg(feature = "emulation")]
+mod queues;
 mod sequence;
 mod shape;
 mod spectrum;
