@@ -25,12 +25,12 @@ pub enum Network {
     Trial(Box<crate::batches::Trial>),
 }
 
-/// A batch that a device has begun to compute. Dropped, it is given up.
+/// A batch that a device has begun to compute. Dropped, it is waited for and given up.
 #[derive(Debug)]
 pub struct Begun<'a> {
     network: &'a Network,
-    /// Where the device keeps it.
-    slot: usize,
+    /// Where the device keeps it, until it is finished.
+    slot: Option<usize>,
 }
 
 impl Network {
@@ -107,7 +107,7 @@ impl Network {
             #[cfg(test)]
             Self::Trial(network) => network.begin(mix)?,
         };
-        Ok(Begun { network: self, slot })
+        Ok(Begun { network: self, slot: Some(slot) })
     }
 
     /// Separates a batch of segments on the threads of the current pool: `[B, 2, N]` to `[B, S, 2, N]` with N = the
@@ -141,17 +141,30 @@ impl Begun<'_> {
     ///
     /// # Errors
     /// Those of [`Network::begin`] and [`Network::forward`].
-    pub fn finish(self, mix: &[f32], out: &mut [f32]) -> Result<()> {
-        let Self { network, slot } = self;
-        match network {
+    pub fn finish(mut self, mix: &[f32], out: &mut [f32]) -> Result<()> {
+        let slot = self.slot.take().unwrap_or_default();
+        match self.network {
             Network::Plain(_) | Network::Fused(_) => {
                 debug_assert_eq!(slot, 0, "the CPU has one batch at a time");
-                network.forward(mix, out)
+                self.network.forward(mix, out)
             }
             #[cfg(any(feature = "cuda", feature = "emulation"))]
             Network::Card(network) => network.finish(slot, out),
             #[cfg(test)]
             Network::Trial(network) => network.finish(slot, out),
+        }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        match self.network {
+            Network::Plain(_) | Network::Fused(_) => debug_assert_eq!(slot, 0, "the CPU has nothing begun"),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Network::Card(network) => network.give_up(slot),
+            #[cfg(test)]
+            Network::Trial(network) => network.give_up(slot),
         }
     }
 }

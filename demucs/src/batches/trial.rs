@@ -52,4 +52,8 @@ impl Trial {
         let mix = self.slots.lock().unwrap()[slot].take().unwrap();
         self.inner.forward(&mix, out)
     }
+
+    pub(crate) fn give_up(&self, slot: usize) {
+        self.slots.lock().unwrap()[slot] = None;
+    }
 }

@@ -29,6 +29,9 @@ mod on_card;
 mod queues;
 mod sequence;
 mod shape;
+#[cfg(feature = "emulation")]
+#[cfg(test)]
+mod song_tests;
 mod spectrum;
 mod step;
 mod stream;
@@ -36,11 +39,13 @@ mod stream;
 mod tests;
 mod transformer;
 mod unet;
+mod workspace;
 
 pub use arguments::Arguments;
 pub use card::{Card, Properties};
 pub use memory::{Memory, Pinned, Value};
-pub use network::{Compiled, Precision, SLOTS};
+pub use network::{Compiled, Precision};
 pub use on_card::OnCard;
 pub use sequence::{Launch, Sequence};
 pub use stream::{Copying, Event, Stream};
+pub use workspace::SLOTS;

@@ -1,7 +1,6 @@
 //! A network on a card.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::model::Config;
@@ -11,24 +10,21 @@ use crate::weights::Checkpoint;
 use super::card::Card;
 use super::compiler::Compiler;
 use super::matrix::Taps;
-use super::memory::{Memory, Pinned};
+use super::memory::Memory;
 use super::sequence::Sequence;
 use super::shape::{Place, RUN, Shape, padded};
 use super::step::{Slot, Step};
-use super::stream::{Copying, Stream};
 use super::unet::{Axis, Layer};
+use super::workspace::{SLOTS, Workspace};
 
 /// The type of activations and weights on a card. Sums, norms, spectra and the transformer's residual stream are always floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// 16 bits: what tensor cores are fastest with, and what the published weights come in.
     Half,
-    /// 32 bits; products are of three halves of floats each.
+    /// 32 bits; a product is three of TF32 numbers.
     Single,
 }
-
-/// Batches that the card has at a time: one is copied while another one is computed.
-pub const SLOTS: usize = 2;
 
 /// An `HTDemucs` network that a card computes: the same mathematics as [`crate::model::HTDemucs`].
 ///
@@ -38,21 +34,9 @@ pub struct Compiled {
     most: usize,
     /// For each slot, and each number of segments that there is a recording for, fewest first.
     sequences: [Vec<(usize, Sequence)>; SLOTS],
-    slots: [Mutex<State>; SLOTS],
-    places: [[Memory; 2]; SLOTS],
-    computing: Stream,
-    coming: Stream,
-    leaving: Stream,
+    workspace: Workspace,
     /// What the sequences read and write.
     memory: Vec<Memory>,
-}
-
-/// What a slot is doing.
-enum State {
-    Free(Pinned<f32>, Pinned<f32>),
-    Begun(Copying<f32>, Copying<f32>),
-    /// It failed, and what it had is lost.
-    Lost,
 }
 
 impl fmt::Debug for Compiled {
@@ -101,30 +85,14 @@ impl Compiled {
         let half = precision == Precision::Half;
         let mut compiler = Compiler::new(card, tensors, half, most, budget.unwrap_or(usize::MAX));
         compile(&mut compiler, config)?;
-        let n = config.segment_frames();
-        let (from, to) = (config.audio_channels * n, config.audio_channels * config.sources.len() * n);
-        let place =
-            || -> Result<[Memory; 2]> { Ok([card.zeroed(most * from * 4)?, card.zeroed(most * to * 4)?]) };
-        let places = [place()?, place()?];
-        let slot =
-            || Ok::<_, Error>(Mutex::new(State::Free(card.pinned(most * from)?, card.pinned(most * to)?)));
-        let slots = [slot()?, slot()?];
+        let workspace = Workspace::new(card, config, most)?;
         let (steps, memory) = compiler.finish()?;
-        let sequences = |places: &[Memory; 2]| -> Result<Vec<(usize, Sequence)>> {
-            let slot = Slot { mix: places[0].address(), out: places[1].address() };
+        let sequences = |slot: usize| -> Result<Vec<(usize, Sequence)>> {
+            let slot = workspace.addresses(slot);
             sizes(most).map(|batch| Ok((batch, sequence(card, &steps, batch, slot, half)?))).collect()
         };
-        Ok(Self {
-            config: config.clone(),
-            most,
-            sequences: [sequences(&places[0])?, sequences(&places[1])?],
-            slots,
-            places,
-            computing: card.stream()?,
-            coming: card.stream()?,
-            leaving: card.stream()?,
-            memory,
-        })
+        let sequences = [sequences(0)?, sequences(1)?];
+        Ok(Self { config: config.clone(), most, sequences, workspace, memory })
     }
 
     /// What the network was built from.
@@ -139,53 +107,39 @@ impl Compiled {
         self.most
     }
 
-    /// Begins with a batch of at most [`Self::most`] segments, `[B, 2, N]`, in a slot; what it had is given up.
+    /// Begins with a batch of at most [`Self::most`] segments, `[B, 2, N]`; gives the slot that it is in.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] for more segments than that, [`Error::Card`] where the card fails.
+    /// [`Error::OutOfMemory`] for more segments than that, or where the card has too little memory left to run them: smaller
+    /// batches may do. [`Error::Card`] where it fails, and where all slots have a batch.
     ///
     /// # Panics
     /// Where the slice is no batch.
-    pub fn begin(&self, slot: usize, mix: &[f32]) -> Result<()> {
-        let (from, to) = self.lens();
+    pub fn begin(&self, mix: &[f32]) -> Result<usize> {
+        let [from, _] = self.workspace.lens();
         let batch = mix.len() / from;
         assert!(batch > 0 && mix.len().is_multiple_of(from), "segments of another size");
         if batch > self.most {
             return Err(Error::OutOfMemory(format!("{batch} segments")));
         }
-        let mut state = self.slot(slot);
-        let (mut coming, leaving) = match std::mem::replace(&mut *state, State::Lost) {
-            State::Free(coming, leaving) => (coming, leaving),
-            State::Begun(coming, leaving) => (coming.wait()?, leaving.wait()?),
-            State::Lost => return Err(Error::Card("it failed before".into())),
-        };
-        coming[..mix.len()].copy_from_slice(mix);
-        let [mix_place, out_place] = &self.places[slot];
-        let coming = self.coming.upload(coming, mix.len(), mix_place, 0)?;
-        self.computing.follow(coming.done())?;
-        let fits = self.sequences[slot].iter().find(|(most, _)| *most >= batch);
-        if let Some((_, sequence)) = fits {
-            self.computing.run(sequence)?;
-        }
-        self.leaving.follow(&self.computing.mark()?)?;
-        let leaving = self.leaving.download(out_place, 0, leaving, batch * to)?;
-        *state = State::Begun(coming, leaving);
-        Ok(())
+        self.workspace.begin(mix, |slot| {
+            let fits = self.sequences[slot].iter().find(|(most, _)| *most >= batch);
+            &fits.expect("there is a recording for the most").1
+        })
     }
 
-    /// Waits for the batch of a slot: `[B, S, 2, N]`.
+    /// Waits for the batch of a slot, `[B, S, 2, N]`, which is free for another one then.
     ///
     /// # Errors
     /// [`Error::Card`] where the card failed.
     pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<()> {
-        let mut state = self.slot(slot);
-        let State::Begun(coming, leaving) = std::mem::replace(&mut *state, State::Lost) else {
-            return Err(Error::Card("a batch that nobody began".into()));
-        };
-        let (coming, leaving) = (coming.wait()?, leaving.wait()?);
-        out.copy_from_slice(&leaving[..out.len()]);
-        *state = State::Free(coming, leaving);
-        Ok(())
+        self.workspace.finish(slot, out)
+    }
+
+    /// Waits for the batch of a slot that nobody wants any more.
+    pub fn give_up(&self, slot: usize) {
+        // Whatever became of it, there is nobody to tell.
+        let _ = self.workspace.finish(slot, &mut []);
     }
 
     /// Separates any number of segments: `[B, 2, N]` to `[B, S, 2, N]`.
@@ -193,10 +147,10 @@ impl Compiled {
     /// # Errors
     /// [`Error::Card`] where the card fails.
     pub fn forward(&self, mix: &[f32], out: &mut [f32]) -> Result<()> {
-        let (from, to) = self.lens();
+        let [from, to] = self.workspace.lens();
         for (mix, out) in mix.chunks(self.most * from).zip(out.chunks_mut(self.most * to)) {
-            self.begin(0, mix)?;
-            self.finish(0, out)?;
+            let slot = self.begin(mix)?;
+            self.finish(slot, out)?;
         }
         Ok(())
     }
@@ -204,7 +158,7 @@ impl Compiled {
     /// Bytes of the card that it has: weights, and what batches need.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.memory.iter().chain(self.places.iter().flatten()).map(Memory::bytes).sum()
+        self.memory.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()
     }
 
     /// Seconds of the card that a batch of so many segments takes, without copies: computes again what came to the first slot.
@@ -215,8 +169,7 @@ impl Compiled {
     /// # Panics
     /// Where there is no recording for such a batch: those are of powers of two, and of the most.
     pub fn time(&self, batch: usize) -> Result<f64> {
-        let _alone = self.slot(0);
-        self.computing.time(self.sequence(batch))
+        self.workspace.alone(|stream| stream.time(self.sequence(batch)))
     }
 
     /// The same for each launch, which has a kernel's name.
@@ -227,30 +180,14 @@ impl Compiled {
     /// # Panics
     /// As [`Self::time`] does.
     pub fn time_each(&self, batch: usize) -> Result<Vec<(&str, f64)>> {
-        let _alone = self.slot(0);
         let sequence = self.sequence(batch);
-        Ok(sequence.kernels().zip(self.computing.time_each(sequence)?).collect())
+        let seconds = self.workspace.alone(|stream| stream.time_each(sequence))?;
+        Ok(sequence.kernels().zip(seconds).collect())
     }
 
     fn sequence(&self, batch: usize) -> &Sequence {
         let found = self.sequences[0].iter().find(|(size, _)| *size == batch);
         &found.expect("a batch that there is a recording for").1
-    }
-
-    /// Floats of a segment that comes, and of one that leaves.
-    fn lens(&self) -> (usize, usize) {
-        let from = self.config.audio_channels * self.config.segment_frames();
-        (from, from * self.config.sources.len())
-    }
-
-    /// A slot that has no batch, or the first.
-    #[must_use]
-    pub fn free(&self) -> usize {
-        (0..SLOTS).find(|slot| matches!(*self.slot(*slot), State::Free(..))).unwrap_or(0)
-    }
-
-    fn slot(&self, slot: usize) -> MutexGuard<'_, State> {
-        self.slots[slot].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

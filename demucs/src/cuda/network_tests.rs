@@ -66,10 +66,35 @@ fn batches_in_both_slots_do_not_disturb_each_other() {
     let (first, second) = mix.split_at(2 * 2 * n);
     let mut out = vec![0.0; 3 * len];
     let (out_first, out_second) = out.split_at_mut(2 * len);
-    network.begin(1, first).unwrap();
-    network.begin(0, second).unwrap();
-    network.finish(0, out_second).unwrap();
-    network.finish(1, out_first).unwrap();
+    let slots = [first, second].map(|mix| network.begin(mix).unwrap());
+    network.finish(slots[1], out_second).unwrap();
+    network.finish(slots[0], out_first).unwrap();
+    assert!(out == expected);
+}
+
+#[test]
+fn a_batch_that_finds_no_slot_is_refused_and_one_that_is_given_up_leaves_its_own() {
+    let network = compiled(&checkpoint(small_kwargs(&SOURCES), 7).unwrap(), Precision::Half, 1);
+    let n = network.config().segment_frames();
+    let (mix, len) = (segments(3, n), 2 * SOURCES.len() * n);
+    let segment = |i: usize| &mix[2 * n * i..][..2 * n];
+    let begun = [0, 1].map(|i| network.begin(segment(i)).unwrap());
+    assert_eq!(
+        network.begin(segment(2)).unwrap_err().to_string(),
+        "the card failed: no slot is free for a batch"
+    );
+    network.give_up(begun[0]);
+    assert_eq!(
+        network.finish(begun[0], &mut [0.0; 0]).unwrap_err().to_string(),
+        "the card failed: a batch that nobody began"
+    );
+    let third = network.begin(segment(2)).unwrap();
+    let mut out = vec![0.0; 2 * len];
+    let (second_out, third_out) = out.split_at_mut(len);
+    network.finish(third, third_out).unwrap();
+    network.finish(begun[1], second_out).unwrap();
+    let mut expected = vec![0.0; 2 * len];
+    network.forward(&mix[2 * n..], &mut expected).unwrap();
     assert!(out == expected);
 }
 

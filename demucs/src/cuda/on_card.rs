@@ -66,9 +66,7 @@ impl OnCard {
     /// # Errors
     /// Those of [`Compiled::begin`].
     pub fn begin(&self, mix: &[f32]) -> Result<usize> {
-        let compiled = self.compiled()?;
-        let slot = compiled.free();
-        compiled.begin(slot, mix).map(|()| slot)
+        self.compiled()?.begin(mix)
     }
 
     /// Waits for the batch of a slot.
@@ -77,6 +75,13 @@ impl OnCard {
     /// Those of [`Compiled::finish`].
     pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<()> {
         self.compiled()?.finish(slot, out)
+    }
+
+    /// Waits for the batch of a slot that nobody wants any more.
+    pub fn give_up(&self, slot: usize) {
+        if let Some(compiled) = self.compiled.get() {
+            compiled.give_up(slot);
+        }
     }
 
     /// Separates any number of segments.
