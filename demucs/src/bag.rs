@@ -68,6 +68,16 @@ impl Bag {
         Ok(bag)
     }
 
+    /// Makes its networks ready for batches of at most so many segments, in so many bytes of the device's own memory for all of them;
+    /// gives how many segments fit.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where none does, and those of the device.
+    pub fn settle(&self, batch: usize, memory: Option<u64>) -> Result<usize> {
+        let networks: Vec<_> = self.members.iter().map(|member| &member.model).collect();
+        Network::settle(&networks, batch, memory)
+    }
+
     /// The networks.
     #[must_use]
     pub fn members(&self) -> &[Member] {

@@ -2,6 +2,8 @@
 
 use candle_core::Tensor;
 
+#[cfg(test)]
+use crate::batches::Trial;
 use crate::compute::{Compute, Device};
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 use crate::cuda::OnCard;
@@ -22,7 +24,7 @@ pub enum Network {
     Card(Box<OnCard>),
     /// As a device of its own would, with little memory.
     #[cfg(test)]
-    Trial(Box<crate::batches::Trial>),
+    Trial(Box<Trial>),
 }
 
 /// A batch that a device has begun to compute. Dropped, it is waited for and given up.
@@ -53,17 +55,25 @@ impl Network {
         }
     }
 
-    /// Makes it ready for batches of at most so many segments, in so many bytes of the device's own memory; gives how many
-    /// segments fit.
+    /// Makes the networks of a bag ready for batches of at most so many segments, in so many bytes of their device's own memory;
+    /// gives how many segments fit.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`] where none does, and those of the device.
-    pub fn settle(&self, batch: usize, memory: Option<u64>) -> Result<usize> {
-        match self {
-            #[cfg(any(feature = "cuda", feature = "emulation"))]
-            Self::Card(network) => network.settle(batch, memory.map(|bytes| bytes as usize)),
-            _ => Ok(memory.map_or(batch, |_| batch)),
+    pub fn settle(networks: &[&Self], batch: usize, memory: Option<u64>) -> Result<usize> {
+        #[cfg(any(feature = "cuda", feature = "emulation"))]
+        {
+            let on_card = networks.iter().filter_map(|network| match network {
+                Self::Card(network) => Some(&**network),
+                _ => None,
+            });
+            let on_card: Vec<_> = on_card.collect();
+            if !on_card.is_empty() {
+                return OnCard::settle(&on_card, batch, memory.map(|bytes| bytes as usize));
+            }
         }
+        let _ = (networks, memory);
+        Ok(batch)
     }
 
     /// What it was built from.
@@ -129,7 +139,7 @@ impl Network {
             #[cfg(any(feature = "cuda", feature = "emulation"))]
             Self::Card(network) => network.forward(mix, out)?,
             #[cfg(test)]
-            Self::Trial(_) => self.begin(mix)?.finish(mix, out)?,
+            Self::Trial(_) => drop(self.begin(mix)?.finish(mix, out)?),
         }
         Ok(())
     }
@@ -137,21 +147,21 @@ impl Network {
 
 impl Begun<'_> {
     /// Waits for what the network makes of the segments that it was begun with, as [`Network::forward`] gives it. The
-    /// CPU computes here.
+    /// CPU computes here; of another device the seconds are given that it computed the batch for.
     ///
     /// # Errors
     /// Those of [`Network::begin`] and [`Network::forward`].
-    pub fn finish(mut self, mix: &[f32], out: &mut [f32]) -> Result<()> {
+    pub fn finish(mut self, mix: &[f32], out: &mut [f32]) -> Result<Option<f64>> {
         let slot = self.slot.take().unwrap_or_default();
         match self.network {
             Network::Plain(_) | Network::Fused(_) => {
                 debug_assert_eq!(slot, 0, "the CPU has one batch at a time");
-                self.network.forward(mix, out)
+                self.network.forward(mix, out).map(|()| None)
             }
             #[cfg(any(feature = "cuda", feature = "emulation"))]
-            Network::Card(network) => network.finish(slot, out),
+            Network::Card(network) => network.finish(slot, out).map(Some),
             #[cfg(test)]
-            Network::Trial(network) => network.finish(slot, out),
+            Network::Trial(network) => network.finish(slot, out).map(|()| Some(Trial::BATCH_S)),
         }
     }
 }

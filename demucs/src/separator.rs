@@ -79,11 +79,7 @@ impl Separator {
             .thread_name(|i| format!("separate-{i}"))
             .build()
             .map_err(|e| Error::Threads { threads: settings.threads, reason: e.to_string() })?;
-        let memory = settings.device_memory.map(|bytes| bytes / bag.members().len().max(1) as u64);
-        let mut batch = settings.batch.max(1);
-        for member in bag.members() {
-            batch = batch.min(member.model.settle(batch, memory)?);
-        }
+        let batch = bag.settle(settings.batch.max(1), settings.device_memory)?;
         Ok(Self { bag, batch: AtomicUsize::new(batch), threads, works: AtomicU64::new(0) })
     }
 
@@ -230,14 +226,14 @@ impl Separator {
     }
 
     /// Computes a batch that was begun. Where the device's memory does not hold it, it is computed again in smaller
-    /// ones, as all later ones are.
+    /// ones, as all later ones are. Gives the seconds that a device other than the CPU computed it for.
     pub(crate) fn finish(
         &self,
         member: usize,
         begun: Result<Begun<'_>>,
         windows: &[f32],
         outputs: &mut [f32],
-    ) -> Result<()> {
+    ) -> Result<Option<f64>> {
         let network = &self.bag.members()[member].model;
         let window = 2 * network.config().segment_frames();
         let segments = windows.len() / window;
@@ -246,8 +242,9 @@ impl Separator {
                 let most = self.batch.fetch_min(segments / 2, Ordering::Relaxed).min(segments / 2);
                 let each = most * outputs.len() / segments;
                 let mut parts = windows.chunks(most * window).zip(outputs.chunks_mut(each));
-                parts.try_for_each(|(windows, outputs)| {
-                    self.finish(member, network.begin(windows), windows, outputs)
+                parts.try_fold(None, |sum: Option<f64>, (windows, outputs)| {
+                    let seconds = self.finish(member, network.begin(windows), windows, outputs)?;
+                    Ok(seconds.map(|seconds| sum.unwrap_or_default() + seconds))
                 })
             }
             done => done,

@@ -33,10 +33,12 @@ pub struct Batches<'a> {
 }
 
 /// A batch that was computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Computed {
     /// Segments in it.
     pub segments: usize,
+    /// Seconds that the device computed it for, where it is not the CPU and none failed.
+    pub device_s: Option<f64>,
     /// Whether the device has another one meanwhile.
     pub goes_on: bool,
 }
@@ -126,8 +128,12 @@ impl<'a> Batches<'a> {
         let Buffers { windows, outputs } = &mut batch.buffers;
         let begun = std::mem::replace(&mut batch.begun, Err(Error::Canceled));
         let done = self.separator.finish(batch.member, begun, windows, outputs);
-        let computed = Computed { segments: batch.seats.len(), goes_on: !self.begun.is_empty() };
-        self.done = Some((batch, done));
+        let computed = Computed {
+            segments: batch.seats.len(),
+            device_s: done.as_ref().ok().copied().flatten(),
+            goes_on: !self.begun.is_empty(),
+        };
+        self.done = Some((batch, done.map(drop)));
         Some(computed)
     }
 

@@ -263,3 +263,16 @@ fn no_pass_goes_ahead_of_the_others_by_more_than_a_batch() {
         assert!(lag < 6 || second.work.is_done(), "nothing of the second song in {lag} batches");
     }
 }
+
+#[test]
+fn seconds_of_the_device_are_those_of_all_parts_of_a_batch() {
+    for (fits, parts) in [(usize::MAX, 1.0), (2, 4.0)] {
+        let (bag, _) = Trial::bag(1, 1, fits);
+        let engine = Separator::new(bag, Settings { batch: 8, threads: 1, ..Settings::default() }).unwrap();
+        let mut order = Order::song(&engine, Song::of(3000), &request());
+        let mut batches = Batches::new(&engine);
+        assert!(batches.begin([&mut order.work]));
+        let computed = batches.finish().unwrap();
+        assert_eq!((computed.segments, computed.device_s), (8, Some(parts * Trial::BATCH_S)));
+    }
+}

@@ -22,6 +22,9 @@ pub struct Trial {
 pub(crate) type Seen = Arc<Mutex<Vec<usize>>>;
 
 impl Trial {
+    /// What it says that a batch took, in seconds.
+    pub(crate) const BATCH_S: f64 = 0.25;
+
     /// A bag of small networks on such a device.
     pub(crate) fn bag(networks: u64, in_flight: usize, fits: usize) -> (Bag, Seen) {
         let seen = Seen::default();

@@ -1,17 +1,18 @@
-//! What a card does at best, for `examples/card.rs`: a large product by the kernels of the network, and launches that do nothing.
+//! What a card does at best, for `examples/card`: a large product by the kernels of the network, and launches that do nothing.
 
 use std::collections::BTreeMap;
 
 use super::arguments::Moments;
 use super::card::Card;
-use super::compiler::{Compiler, With};
+use super::compiler::{Compiler, SLACK, With};
 use super::matrix::Taps;
-use super::memory::Memory;
+use super::memory::{Budget, Memory};
 use super::network::Precision;
 use super::sequence::{Launch, Sequence};
 use super::shape::{Place, Shape};
 use super::step::{Finish, Slot};
 use super::stream::Stream;
+use super::workspace::Buffers;
 use crate::error::Result;
 use crate::tensors::Tensors;
 
@@ -35,7 +36,9 @@ impl Bench {
         (tokens, k, columns): (usize, usize, usize),
     ) -> Result<Self> {
         let half = precision == Precision::Half;
-        let mut compiler = Compiler::new(card, Tensors::new(BTreeMap::new()), half, 1, usize::MAX);
+        let (mut buffers, mut budget) = (Buffers::default(), Budget::new(card, None));
+        let none = Tensors::new(BTreeMap::new());
+        let mut compiler = Compiler::new(none, half, 1, &mut buffers, &mut budget);
         // Zeros would be faster: they switch less in a chip.
         let value = |i: usize| (i * 7 % 31) as f32 / 31.0 - 0.5;
         let values: Vec<f32> = (0..tokens * k + SLACK).map(value).collect();
@@ -43,7 +46,8 @@ impl Bench {
         let matrix = compiler.matrix(&Taps::run(0, k), columns, |_, k, n| value(5 * k + 3 * n), |_| 0.1)?;
         let to = compiler.place(Shape::dense(1, tokens, columns))?;
         compiler.product(from.view(), &matrix, Finish::Store, to.view(), With::default());
-        let (steps, memory) = compiler.finish()?;
+        let (steps, mut memory) = compiler.finish()?;
+        memory.extend(buffers.into_memory());
         let nowhere = Slot { mix: 0, out: 0 };
         Self::new(card, steps.iter().map(|step| step.launch(1, nowhere, half)).collect(), memory)
     }
@@ -88,6 +92,3 @@ impl Bench {
         self.stream.time(&self.sequence)
     }
 }
-
-/// Elements that a run may reach behind the last one.
-const SLACK: usize = 64;

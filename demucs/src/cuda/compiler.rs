@@ -2,35 +2,35 @@
 
 use half::f16;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tensors::Tensors;
 
 use super::arguments::{Attention, LayerNorm, Moments, NormGelu, Product};
-use super::card::Card;
 use super::matrix::Matrix;
-use super::memory::{Memory, Value};
+use super::memory::{Budget, Memory, Value};
 use super::shape::{Place, Shape, View};
 use super::step::{Finish, Step, TILE, tile_columns};
+use super::workspace::Buffers;
 
 /// What is known while a network is compiled.
 pub(super) struct Compiler<'a> {
-    pub(super) card: &'a Card,
     pub(super) tensors: Tensors,
     /// The type of activations and weights is half precision, else single.
     half: bool,
     /// Segments of the largest batch.
     most: usize,
     pub(super) steps: Vec<Step>,
-    /// All that the steps name.
-    pub(super) memory: Vec<Memory>,
-    /// Bytes that may still be taken.
-    left: usize,
+    /// What never changes.
+    constants: Vec<Memory>,
+    /// What the steps write.
+    buffers: &'a mut Buffers,
+    budget: &'a mut Budget,
     /// Bytes of a segment's sums on their way from a product to a norm, one product after the other.
     partials: usize,
 }
 
 /// Elements that a run may reach behind the last one.
-const SLACK: usize = 64;
+pub(super) const SLACK: usize = 64;
 
 /// What a step of a product needs beside its matrix.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,27 +62,30 @@ pub(super) struct Spread {
 }
 
 impl<'a> Compiler<'a> {
-    /// For batches of at most so many segments, in so many bytes of memory.
-    pub(super) fn new(card: &'a Card, tensors: Tensors, half: bool, most: usize, budget: usize) -> Self {
-        Self { card, tensors, half, most, steps: Vec::new(), memory: Vec::new(), left: budget, partials: 0 }
+    /// For batches of at most so many segments, with the buffers of other networks of the same kind, or none yet.
+    pub(super) fn new(
+        tensors: Tensors,
+        half: bool,
+        most: usize,
+        buffers: &'a mut Buffers,
+        budget: &'a mut Budget,
+    ) -> Self {
+        buffers.rewind();
+        let (steps, constants) = (Vec::new(), Vec::new());
+        Self { tensors, half, most, steps, constants, buffers, budget, partials: 0 }
     }
 
-    /// So many bytes of zeros.
+    /// So many bytes that steps write; zeros as long as they do not.
     pub(super) fn zeros(&mut self, bytes: usize) -> Result<u64> {
-        let beyond = || Error::OutOfMemory(format!("{bytes} more bytes of what it may take"));
-        self.left = self.left.checked_sub(bytes).ok_or_else(beyond)?;
-        let memory = self.card.zeroed(bytes.max(1))?;
-        let address = memory.address();
-        self.memory.push(memory);
-        Ok(address)
+        self.buffers.next(bytes.max(1), self.budget)
     }
 
     /// Values that never change.
     pub(super) fn constants<T: Value>(&mut self, values: &[T]) -> Result<u64> {
-        let address = self.zeros(size_of_val(values))?;
-        if let Some(memory) = self.memory.last() {
-            self.card.upload(values, memory, 0)?;
-        }
+        let memory = self.budget.zeroed(size_of_val(values).max(1))?;
+        self.budget.card().upload(values, &memory, 0)?;
+        let address = memory.address();
+        self.constants.push(memory);
         Ok(address)
     }
 
@@ -201,7 +204,7 @@ impl<'a> Compiler<'a> {
         self.steps.push(Step::Attention(args, head));
     }
 
-    /// What is to be launched, and the memory that it names.
+    /// What is to be launched, and what never changes of that which it names.
     pub(super) fn finish(mut self) -> Result<(Vec<Step>, Vec<Memory>)> {
         let partials = self.zeros(self.most * self.partials)?;
         for step in &mut self.steps {
@@ -211,7 +214,7 @@ impl<'a> Compiler<'a> {
                 _ => {}
             }
         }
-        Ok((self.steps, self.memory))
+        Ok((self.steps, self.constants))
     }
 
     /// Segments of the largest batch.

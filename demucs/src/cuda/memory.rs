@@ -8,7 +8,7 @@ use std::slice;
 use half::f16;
 
 use super::card::Card;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What can be copied to a card and back.
 ///
@@ -68,6 +68,30 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: it was allocated there, and whoever knows the address uses it no longer than this lives.
         unsafe { self.card.driver.free(self.address, self.bytes) }
+    }
+}
+
+/// Memory of a card as long as there are bytes that may be taken.
+#[derive(Debug)]
+pub(super) struct Budget {
+    card: Card,
+    left: usize,
+}
+
+impl Budget {
+    /// So many bytes; none is all that the card has.
+    pub(super) fn new(card: &Card, bytes: Option<usize>) -> Self {
+        Self { card: card.clone(), left: bytes.unwrap_or(usize::MAX) }
+    }
+
+    pub(super) fn card(&self) -> &Card {
+        &self.card
+    }
+
+    pub(super) fn zeroed(&mut self, bytes: usize) -> Result<Memory> {
+        let beyond = || Error::OutOfMemory(format!("{bytes} more bytes of what it may take"));
+        self.left = self.left.checked_sub(bytes).ok_or_else(beyond)?;
+        self.card.zeroed(bytes)
     }
 }
 

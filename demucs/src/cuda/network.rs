@@ -1,6 +1,7 @@
 //! A network on a card.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::model::Config;
@@ -10,7 +11,7 @@ use crate::weights::Checkpoint;
 use super::card::Card;
 use super::compiler::Compiler;
 use super::matrix::Taps;
-use super::memory::Memory;
+use super::memory::{Budget, Memory};
 use super::sequence::Sequence;
 use super::shape::{Place, RUN, Shape, padded};
 use super::step::{Slot, Step};
@@ -30,20 +31,17 @@ pub enum Precision {
 ///
 /// The result does not depend on the batch.
 pub struct Compiled {
-    config: Config,
-    most: usize,
     /// For each slot, and each number of segments that there is a recording for, fewest first.
     sequences: [Vec<(usize, Sequence)>; SLOTS],
-    workspace: Workspace,
-    /// What the sequences read and write.
-    memory: Vec<Memory>,
+    weights: Vec<Memory>,
+    pub(super) workspace: Arc<Workspace>,
 }
 
 impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compiled")
-            .field("config", &self.config)
-            .field("most", &self.most)
+            .field("config", self.config())
+            .field("most", &self.most())
             .finish_non_exhaustive()
     }
 }
@@ -62,49 +60,66 @@ impl Compiled {
         most: usize,
         budget: Option<usize>,
     ) -> Result<Self> {
-        let config = Config::from_kwargs(&checkpoint.kwargs)?;
-        check(&config)?;
+        let mut networks = Self::all(&[checkpoint], card, precision, most, budget)?;
+        networks.pop().ok_or_else(|| Error::Unsupported("no network".into()))
+    }
+
+    /// The same for several networks whose batches are computed one after the other, as those of a bag are: all have room for as many
+    /// segments, and those of one kind share it.
+    ///
+    /// # Errors
+    /// Those of [`Self::from_checkpoint`].
+    pub fn all(
+        checkpoints: &[&Checkpoint],
+        card: &Card,
+        precision: Precision,
+        most: usize,
+        budget: Option<usize>,
+    ) -> Result<Vec<Self>> {
         let mut most = most.max(1);
         loop {
-            let tensors = Tensors::new(checkpoint.tensors.clone());
-            match Self::new(&config, card, tensors, precision, most, budget) {
+            match Self::all_of(checkpoints, precision, most, Budget::new(card, budget)) {
                 Err(Error::OutOfMemory(_)) if most > 1 => most /= 2,
                 done => return done,
             }
         }
     }
 
-    fn new(
-        config: &Config,
-        card: &Card,
-        tensors: Tensors,
+    fn all_of(
+        checkpoints: &[&Checkpoint],
         precision: Precision,
         most: usize,
-        budget: Option<usize>,
-    ) -> Result<Self> {
-        let half = precision == Precision::Half;
-        let mut compiler = Compiler::new(card, tensors, half, most, budget.unwrap_or(usize::MAX));
-        compile(&mut compiler, config)?;
-        let workspace = Workspace::new(card, config, most)?;
-        let (steps, memory) = compiler.finish()?;
-        let sequences = |slot: usize| -> Result<Vec<(usize, Sequence)>> {
-            let slot = workspace.addresses(slot);
-            sizes(most).map(|batch| Ok((batch, sequence(card, &steps, batch, slot, half)?))).collect()
-        };
-        let sequences = [sequences(0)?, sequences(1)?];
-        Ok(Self { config: config.clone(), most, sequences, workspace, memory })
+        mut budget: Budget,
+    ) -> Result<Vec<Self>> {
+        let mut workspaces: Vec<Workspace> = Vec::new();
+        let mut networks = Vec::new();
+        for checkpoint in checkpoints {
+            let config = Config::from_kwargs(&checkpoint.kwargs)?;
+            check(&config)?;
+            let known = workspaces.iter().position(|workspace| *workspace.config() == config);
+            let at = known.unwrap_or(workspaces.len());
+            if known.is_none() {
+                workspaces.push(Workspace::new(&config, most, &mut budget)?);
+            }
+            let tensors = Tensors::new(checkpoint.tensors.clone());
+            networks.push((at, compiled(&mut workspaces[at], tensors, precision, &mut budget)?));
+        }
+        let workspaces: Vec<_> = workspaces.into_iter().map(Arc::new).collect();
+        let network =
+            |(at, (sequences, weights))| Self { sequences, weights, workspace: Arc::clone(&workspaces[at]) };
+        Ok(networks.into_iter().map(network).collect())
     }
 
     /// What the network was built from.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.config
+        self.workspace.config()
     }
 
     /// Segments of the largest batch.
     #[must_use]
     pub fn most(&self) -> usize {
-        self.most
+        self.workspace.most()
     }
 
     /// Begins with a batch of at most [`Self::most`] segments, `[B, 2, N]`; gives the slot that it is in.
@@ -119,7 +134,7 @@ impl Compiled {
         let [from, _] = self.workspace.lens();
         let batch = mix.len() / from;
         assert!(batch > 0 && mix.len().is_multiple_of(from), "segments of another size");
-        if batch > self.most {
+        if batch > self.most() {
             return Err(Error::OutOfMemory(format!("{batch} segments")));
         }
         self.workspace.begin(mix, |slot| {
@@ -128,11 +143,12 @@ impl Compiled {
         })
     }
 
-    /// Waits for the batch of a slot, `[B, S, 2, N]`, which is free for another one then.
+    /// Waits for the batch of a slot, `[B, S, 2, N]`, which is free for another one then; gives the seconds that the card computed
+    /// it for.
     ///
     /// # Errors
     /// [`Error::Card`] where the card failed.
-    pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<()> {
+    pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<f64> {
         self.workspace.finish(slot, out)
     }
 
@@ -148,17 +164,17 @@ impl Compiled {
     /// [`Error::Card`] where the card fails.
     pub fn forward(&self, mix: &[f32], out: &mut [f32]) -> Result<()> {
         let [from, to] = self.workspace.lens();
-        for (mix, out) in mix.chunks(self.most * from).zip(out.chunks_mut(self.most * to)) {
+        for (mix, out) in mix.chunks(self.most() * from).zip(out.chunks_mut(self.most() * to)) {
             let slot = self.begin(mix)?;
             self.finish(slot, out)?;
         }
         Ok(())
     }
 
-    /// Bytes of the card that it has: weights, and what batches need.
+    /// Bytes of the card that it has: weights, and what batches need, which it may share with others.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.memory.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()
+        self.weights.iter().map(Memory::bytes).sum::<usize>() + self.workspace.bytes()
     }
 
     /// Seconds of the card that a batch of so many segments takes, without copies: computes again what came to the first slot.
@@ -211,10 +227,30 @@ fn sizes(most: usize) -> impl Iterator<Item = usize> {
     (0..usize::BITS).map(|power| 1 << power).take_while(move |size| *size < most).chain([most])
 }
 
+/// The recordings of a network for each slot, and its weights.
+type Recorded = ([Vec<(usize, Sequence)>; SLOTS], Vec<Memory>);
+
+fn compiled(
+    workspace: &mut Workspace,
+    tensors: Tensors,
+    precision: Precision,
+    budget: &mut Budget,
+) -> Result<Recorded> {
+    let (config, most, half) = (workspace.config().clone(), workspace.most(), precision == Precision::Half);
+    let mut compiler = Compiler::new(tensors, half, most, workspace.buffers(), budget);
+    compile(&mut compiler, &config)?;
+    let (steps, weights) = compiler.finish()?;
+    let sequences = |slot: usize| -> Result<Vec<(usize, Sequence)>> {
+        let slot = workspace.addresses(slot);
+        sizes(most).map(|batch| Ok((batch, sequence(budget.card(), &steps, batch, slot, half)?))).collect()
+    };
+    Ok(([sequences(0)?, sequences(1)?], weights))
+}
+
 fn sequence(card: &Card, steps: &[Step], batch: usize, slot: Slot, half: bool) -> Result<Sequence> {
     let launches = steps.iter().map(|step| step.launch(batch, slot, half)).collect();
-    // SAFETY: the steps name memory of the compiler that wrote them, which has room for their largest batch, and the slot's;
-    // both live as long as the sequence, and batches are computed one after the other on one stream.
+    // SAFETY: the steps name weights, and memory of the workspace, which has room for the largest batch; both live as long as
+    // the sequence, and batches are computed one after the other on one stream.
     let mut sequence = unsafe { card.sequence(launches)? };
     sequence.record()?;
     Ok(sequence)

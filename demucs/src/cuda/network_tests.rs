@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::tests::card;
-use super::{Compiled, Precision};
+use super::{Card, Compiled, Precision};
 use crate::seeded::{changed, checkpoint, signal, small_kwargs, snr_to_plain};
 use crate::weights::Checkpoint;
 
@@ -100,27 +100,94 @@ fn a_batch_that_finds_no_slot_is_refused_and_one_that_is_given_up_leaves_its_own
 
 #[test]
 fn a_batch_is_as_large_as_the_memory_that_may_be_taken() {
-    let seeded = || checkpoint(small_kwargs(&SOURCES), 7).unwrap();
-    let most = |budget: usize| {
-        Compiled::from_checkpoint(&seeded(), &card(), Precision::Half, 16, Some(budget))
-            .map(|network| network.most())
+    let seeded = checkpoint(small_kwargs(&SOURCES), 7).unwrap();
+    let within = |budget: usize| {
+        let card = Card::emulated();
+        let before = card.free_memory().unwrap();
+        let network = Compiled::from_checkpoint(&seeded, &card, Precision::Half, 16, Some(budget))?;
+        let taken = before - card.free_memory().unwrap();
+        assert!(taken == network.bytes() && taken <= budget, "{taken} of {budget}, {} told", network.bytes());
+        crate::Result::Ok((network.most(), taken))
     };
-    assert_eq!(most(1 << 30).unwrap(), 16);
-    let fewest = (16..).map(|power| most(1 << power)).find_map(Result::ok).unwrap();
-    assert!((1..16).contains(&fewest), "{fewest}");
-    assert!(most(1 << 16).unwrap_err().to_string().contains("too little memory"));
+    assert_eq!(within(1 << 30).unwrap().0, 16);
+    let fit: Vec<_> = (16..24).filter_map(|power| within(1 << power).ok()).map(|(most, _)| most).collect();
+    assert!(fit[0] < 16 && fit.is_sorted() && fit.ends_with(&[16]), "{fit:?}");
+    let alone = Compiled::from_checkpoint(&seeded, &card(), Precision::Half, 1, None).unwrap().bytes();
+    assert_eq!(within(alone).unwrap(), (1, alone));
+    assert!(within(alone - 1).unwrap_err().to_string().contains("too little memory"));
+}
+
+#[test]
+fn networks_of_one_kind_share_all_but_their_weights() {
+    let seeded: Vec<_> = (1..=4).map(|seed| checkpoint(small_kwargs(&SOURCES), seed).unwrap()).collect();
+    let alone: Vec<_> = seeded.iter().map(|seeded| compiled(seeded, Precision::Half, 2)).collect();
+    let workspace = alone[0].workspace.bytes();
+    let weights: usize = alone.iter().map(|network| network.bytes() - workspace).sum();
+    let card = Card::emulated();
+    let before = card.free_memory().unwrap();
+    let bag = Compiled::all(
+        &seeded.iter().collect::<Vec<_>>(),
+        &card,
+        Precision::Half,
+        2,
+        Some(weights + workspace),
+    )
+    .unwrap();
+    assert!(bag.iter().all(|network| network.most() == 2));
+    assert_eq!(before - card.free_memory().unwrap(), weights + workspace);
+
+    let n = bag[0].config().segment_frames();
+    let (mix, len) = (segments(1, n), 2 * SOURCES.len() * n);
+    // Each while the card has the batch of the one before.
+    let mut last = None;
+    for (network, alone) in bag.iter().zip(&alone) {
+        let slot = network.begin(&mix).unwrap();
+        let (mut out, mut expected) = (vec![0.0; len], vec![0.0; len]);
+        alone.forward(&mix, &mut expected).unwrap();
+        if let Some((network, slot, expected)) = last.replace((network, slot, expected)) {
+            assert!(network.finish(slot, &mut out).unwrap() > 0.0);
+            assert!(out == expected);
+        }
+    }
+}
+
+#[test]
+fn networks_of_several_kinds_have_room_for_the_same_batches() {
+    let other = changed().into_iter().find(|change| change.contains_key("context")).unwrap();
+    let kinds = [Map::new(), other, Map::new()].map(|change| {
+        let mut kwargs = small_kwargs(&SOURCES);
+        kwargs.extend(change);
+        checkpoint(kwargs, 7).unwrap()
+    });
+    let [one, two] = [0, 1].map(|kind| compiled(&kinds[kind], Precision::Half, 2));
+    let bytes = 2 * one.bytes() - one.workspace.bytes() + two.bytes();
+    let all = |budget| Compiled::all(&kinds.each_ref(), &card(), Precision::Half, 16, Some(budget)).unwrap();
+    for (budget, most) in [(bytes, 2), (bytes - 1, 1)] {
+        let found: Vec<_> = all(budget).iter().map(Compiled::most).collect();
+        assert_eq!(found, [most; 3]);
+    }
 }
 
 #[test]
 fn what_is_timed_computes_the_batch_again() {
-    let network = compiled(&checkpoint(small_kwargs(&SOURCES), 7).unwrap(), Precision::Half, 2);
+    let card = card();
+    let seeded = checkpoint(small_kwargs(&SOURCES), 7).unwrap();
+    let network = Compiled::from_checkpoint(&seeded, &card, Precision::Half, 2, None).unwrap();
     let n = network.config().segment_frames();
-    let (mix, mut out) = (segments(2, n), vec![0.0; 2 * 2 * SOURCES.len() * n]);
+    let (mix, mut out) = (segments(2, n), vec![0.0f32; 2 * 2 * SOURCES.len() * n]);
     network.forward(&mix, &mut out).unwrap();
-    assert!(network.time(2).unwrap() >= 0.0 && network.bytes() > 0);
-    let launches = network.time_each(2).unwrap();
-    assert_eq!((launches[0].0, launches.last().unwrap().0), ("analyze", "overlap"));
-    let mut again = vec![0.0; out.len()];
-    network.forward(&mix, &mut again).unwrap();
-    assert!(again == out);
+    let place = &network.workspace.places[0][1];
+    let mut found = vec![0.0f32; out.len()];
+    let mut again = |time: &dyn Fn()| {
+        card.upload(&vec![7.0f32; out.len()], place, 0).unwrap();
+        time();
+        card.download(place, 0, &mut found).unwrap();
+        assert!(found == out);
+    };
+    again(&|| assert!(network.time(2).unwrap() > 0.0));
+    again(&|| {
+        let launches = network.time_each(2).unwrap();
+        assert_eq!((launches[0].0, launches.last().unwrap().0), ("analyze", "overlap"));
+        assert!(launches.iter().all(|launch| launch.1 >= 0.0));
+    });
 }

@@ -1,6 +1,6 @@
 //! A checkpoint on its way to a card, and the network there.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::kernels::Kernels;
@@ -34,23 +34,33 @@ impl OnCard {
         Ok(Self { card: card.clone(), precision, config, compiled: OnceLock::new(), checkpoint })
     }
 
-    /// Compiles it for batches of at most so many segments, or fewer where memory does not hold them; gives how many.
+    /// Compiles the networks of a bag for batches of at most so many segments, or fewer where memory does not hold them; gives how many.
     ///
     /// # Errors
-    /// Those of [`Compiled::from_checkpoint`].
-    pub fn settle(&self, most: usize, budget: Option<usize>) -> Result<usize> {
-        let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(checkpoint) = checkpoint.take() {
-            let compiled = Compiled::from_checkpoint(&checkpoint, &self.card, self.precision, most, budget)?;
-            self.compiled.set(compiled).map_err(|_| Error::Card("it is compiled already".into()))?;
+    /// Those of [`Compiled::all`].
+    pub fn settle(networks: &[&Self], most: usize, budget: Option<usize>) -> Result<usize> {
+        // Who comes meanwhile waits.
+        let mut held: Vec<_> = networks.iter().map(|network| network.checkpoint()).collect();
+        let new = networks.iter().zip(&mut held);
+        let new: Vec<_> = new.filter_map(|(network, held)| Some((network, held.take()?))).collect();
+        if let Some((first, _)) = new.first() {
+            let checkpoints: Vec<_> = new.iter().map(|(_, checkpoint)| checkpoint).collect();
+            let compiled = Compiled::all(&checkpoints, &first.card, first.precision, most, budget)?;
+            for ((network, _), compiled) in new.iter().zip(compiled) {
+                network.compiled.set(compiled).map_err(|_| Error::Card("it is compiled already".into()))?;
+            }
         }
-        drop(checkpoint);
-        self.compiled.get().map(Compiled::most).ok_or_else(|| Error::Card("it failed before".into()))
+        let most = networks.iter().map(|network| network.compiled.get().map(Compiled::most));
+        most.min().flatten().ok_or_else(|| Error::Card("it failed before".into()))
+    }
+
+    fn checkpoint(&self) -> MutexGuard<'_, Option<Checkpoint>> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn compiled(&self) -> Result<&Compiled> {
         if self.compiled.get().is_none() {
-            self.settle(1, None)?;
+            Self::settle(&[self], 1, None)?;
         }
         self.compiled.get().ok_or_else(|| Error::Card("it failed before".into()))
     }
@@ -69,11 +79,11 @@ impl OnCard {
         self.compiled()?.begin(mix)
     }
 
-    /// Waits for the batch of a slot.
+    /// Waits for the batch of a slot; gives the seconds that the card computed it for.
     ///
     /// # Errors
     /// Those of [`Compiled::finish`].
-    pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<()> {
+    pub fn finish(&self, slot: usize, out: &mut [f32]) -> Result<f64> {
         self.compiled()?.finish(slot, out)
     }
 

@@ -14,10 +14,13 @@ type Stems = Vec<[Vec<f32>; 2]>;
 
 /// A separator of one network whose batches have four segments.
 fn separator(card: &Card) -> Separator {
+    Separator::new(bag(card, 1), Settings { batch: 4, threads: 1, ..Settings::default() }).unwrap()
+}
+
+fn bag(card: &Card, networks: u64) -> Bag {
     let compute = Compute { device: Device::Cuda(card.clone()), ..Compute::cpu() };
-    let network = checkpoint(small_kwargs(&SOURCES), 7).unwrap();
-    let bag = Bag::new(vec![network], None, &compute).unwrap();
-    Separator::new(bag, Settings { batch: 4, threads: 1, ..Settings::default() }).unwrap()
+    let networks = (0..networks).map(|i| checkpoint(small_kwargs(&SOURCES), 7 + i).unwrap());
+    Bag::new(networks.collect(), None, &compute).unwrap()
 }
 
 /// Separates a song; `heard` hears how many segments are done.
@@ -64,4 +67,17 @@ fn a_song_fails_with_its_card_and_so_do_those_behind_it() {
         let error = separate(&separator, 3000, heard).unwrap_err();
         assert!(error.is_of_the_card(), "{error}");
     }
+}
+
+#[test]
+fn the_networks_of_a_bag_have_the_memory_together() {
+    let taken = |batch: usize, device_memory: Option<u64>| {
+        let card = Card::emulated();
+        let before = card.free_memory().unwrap();
+        let separator = Separator::new(bag(&card, 4), Settings { batch, threads: 1, device_memory }).unwrap();
+        (separator.batch(), (before - card.free_memory().unwrap()) as u64)
+    };
+    let (_, two) = taken(2, None);
+    assert_eq!(taken(16, Some(two)), (2, two));
+    assert_eq!(taken(16, Some(two - 1)).0, 1);
 }

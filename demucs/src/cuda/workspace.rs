@@ -1,4 +1,5 @@
-//! What batches need on a card beside a network: where they come to and leave from, and streams.
+//! What batches need on a card beside weights. The networks of a bag that are of one kind share it, as their batches are computed
+//! one after the other.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,26 +8,59 @@ use crate::error::{Error, Result};
 use crate::model::Config;
 
 use super::card::Card;
-use super::memory::{Memory, Pinned};
+use super::memory::{Budget, Memory, Pinned};
 use super::sequence::Sequence;
 use super::step;
-use super::stream::{Copying, Stream};
+use super::stream::{Copying, Event, Stream};
 
 /// Batches that the card has at a time: one is copied while another one is computed.
 pub const SLOTS: usize = 2;
 
-/// Slots for batches, and the streams that copy and compute them.
+/// Slots for batches, the streams that copy and compute them, and what is between the steps of a network.
 #[derive(Debug)]
 pub(super) struct Workspace {
     card: Card,
-    /// Floats of a segment that comes, and of one that leaves.
-    lens: [usize; 2],
+    /// Of the networks that it is for.
+    config: Config,
     most: usize,
     slots: [Mutex<State>; SLOTS],
-    places: [[Memory; 2]; SLOTS],
+    /// Where batches come to and leave from.
+    pub(super) places: [[Memory; 2]; SLOTS],
     coming: Stream,
     computing: Stream,
     leaving: Stream,
+    buffers: Buffers,
+}
+
+/// What the steps of a network write and read. A network of the same kind asks for the same ones in the same order, and leaves zeros where
+/// the others do.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    memory: Vec<Memory>,
+    /// Those that the network in hand has.
+    given: usize,
+}
+
+impl Buffers {
+    /// Begins with another network.
+    pub(super) fn rewind(&mut self) {
+        self.given = 0;
+    }
+
+    /// Where the next one is.
+    pub(super) fn next(&mut self, bytes: usize, budget: &mut Budget) -> Result<u64> {
+        if self.given == self.memory.len() {
+            self.memory.push(budget.zeroed(bytes)?);
+        }
+        let memory = &self.memory[self.given];
+        assert_eq!(memory.bytes(), bytes, "networks of one kind have the same buffers");
+        self.given += 1;
+        Ok(memory.address())
+    }
+
+    pub(super) fn into_memory(self) -> Vec<Memory> {
+        self.memory
+    }
 }
 
 /// What a slot is doing.
@@ -44,39 +78,60 @@ enum State {
 struct Begun {
     coming: Copying<f32>,
     leaving: Copying<f32>,
+    /// In front of its launches, and behind them.
+    computed: [Event; 2],
 }
 
 impl Begun {
-    /// Waits for it: the host's memory, what came and what left.
-    fn wait(self) -> Result<[Pinned<f32>; 2]> {
-        Ok([self.coming.wait()?, self.leaving.wait()?])
+    /// Waits for it: the host's memory, what came and what left, and the seconds that it was computed for.
+    fn wait(self) -> Result<([Pinned<f32>; 2], f64)> {
+        let kept = [self.coming.wait()?, self.leaving.wait()?];
+        let [from, to] = &self.computed;
+        Ok((kept, to.seconds_since(from)?))
     }
 }
 
 impl Workspace {
-    /// Room for batches of at most so many segments.
-    pub(super) fn new(card: &Card, config: &Config, most: usize) -> Result<Self> {
-        let from = config.audio_channels * config.segment_frames();
-        let lens = [from, from * config.sources.len()];
-        let pinned = || pinned(card, lens.map(|len| most * len));
-        let place = || -> Result<[Memory; 2]> {
-            Ok([card.zeroed(most * lens[0] * 4)?, card.zeroed(most * lens[1] * 4)?])
+    /// Room for batches of at most so many segments of such a network.
+    pub(super) fn new(config: &Config, most: usize, budget: &mut Budget) -> Result<Self> {
+        let card = budget.card().clone();
+        let lens = lens(config);
+        let mut place = || -> Result<[Memory; 2]> {
+            Ok([budget.zeroed(most * lens[0] * 4)?, budget.zeroed(most * lens[1] * 4)?])
         };
+        let places = [place()?, place()?];
+        let slot = || -> Result<_> { Ok(Mutex::new(State::Free(Some(pinned(&card, lens, most)?)))) };
         Ok(Self {
-            card: card.clone(),
-            lens,
+            config: config.clone(),
             most,
-            slots: [Mutex::new(State::Free(Some(pinned()?))), Mutex::new(State::Free(Some(pinned()?)))],
-            places: [place()?, place()?],
+            slots: [slot()?, slot()?],
+            places,
             coming: card.stream()?,
             computing: card.stream()?,
             leaving: card.stream()?,
+            buffers: Buffers::default(),
+            card,
         })
+    }
+
+    /// Of the networks that it is for.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Segments of the largest batch.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// For who compiles such a network.
+    pub(super) fn buffers(&mut self) -> &mut Buffers {
+        &mut self.buffers
     }
 
     /// Floats of a segment that comes, and of one that leaves.
     pub(super) fn lens(&self) -> [usize; 2] {
-        self.lens
+        lens(&self.config)
     }
 
     /// Where the batches of a slot come to and leave from.
@@ -87,7 +142,7 @@ impl Workspace {
 
     /// Bytes of the card that it has.
     pub(super) fn bytes(&self) -> usize {
-        self.places.iter().flatten().map(Memory::bytes).sum()
+        self.places.iter().flatten().chain(&self.buffers.memory).map(Memory::bytes).sum()
     }
 
     /// Begins with a batch in a free slot, by the sequence for that slot; gives which one it is.
@@ -103,7 +158,7 @@ impl Workspace {
         let kept = if let State::Free(kept) = &mut *state { kept.take() } else { None };
         let [mut coming, leaving] = match kept {
             Some(kept) => kept,
-            None => pinned(&self.card, self.lens.map(|len| self.most * len))?,
+            None => pinned(&self.card, self.lens(), self.most)?,
         };
         coming[..mix.len()].copy_from_slice(mix);
         match self.enqueue(slot, mix.len(), [coming, leaving], sequence(slot)) {
@@ -128,14 +183,18 @@ impl Workspace {
         let [mix, out] = &self.places[slot];
         let coming = self.coming.upload(coming, len, mix, 0)?;
         self.computing.follow(coming.done())?;
+        let from = self.computing.mark()?;
         self.computing.run(sequence)?;
-        self.leaving.follow(&self.computing.mark()?)?;
-        let leaving = self.leaving.download(out, 0, leaving, len / self.lens[0] * self.lens[1])?;
-        Ok(Begun { coming, leaving })
+        let to = self.computing.mark()?;
+        self.leaving.follow(&to)?;
+        let [came, leaves] = self.lens();
+        let leaving = self.leaving.download(out, 0, leaving, len / came * leaves)?;
+        Ok(Begun { coming, leaving, computed: [from, to] })
     }
 
-    /// Waits for the batch of a slot, which is free then, and copies as much of it as there is room for.
-    pub(super) fn finish(&self, slot: usize, out: &mut [f32]) -> Result<()> {
+    /// Waits for the batch of a slot, which is free then, and copies as much of it as there is room for; gives the seconds that it was
+    /// computed for.
+    pub(super) fn finish(&self, slot: usize, out: &mut [f32]) -> Result<f64> {
         let mut state = self.slot(slot);
         let begun = match mem::replace(&mut *state, State::Lost) {
             State::Begun(begun) => begun,
@@ -145,10 +204,10 @@ impl Workspace {
             }
         };
         match begun.wait() {
-            Ok(kept) => {
+            Ok((kept, seconds)) => {
                 out.copy_from_slice(&kept[1][..out.len()]);
                 *state = State::Free(Some(kept));
-                Ok(())
+                Ok(seconds)
             }
             Err(error) => {
                 *state = self.after_failure();
@@ -176,6 +235,11 @@ impl Workspace {
     }
 }
 
-fn pinned(card: &Card, lens: [usize; 2]) -> Result<[Pinned<f32>; 2]> {
-    Ok([card.pinned(lens[0])?, card.pinned(lens[1])?])
+fn lens(config: &Config) -> [usize; 2] {
+    let from = config.audio_channels * config.segment_frames();
+    [from, from * config.sources.len()]
+}
+
+fn pinned(card: &Card, lens: [usize; 2], most: usize) -> Result<[Pinned<f32>; 2]> {
+    Ok([card.pinned(most * lens[0])?, card.pinned(most * lens[1])?])
 }
