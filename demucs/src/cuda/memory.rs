@@ -111,7 +111,9 @@ unsafe impl<T: Value> Sync for Pinned<T> {}
 
 impl<T: Value> Pinned<T> {
     pub(super) fn zeroed(card: &Card, len: usize) -> Result<Self> {
-        let address = card.driver.allocate_pinned(len * size_of::<T>())?;
+        let bytes = len.checked_mul(size_of::<T>());
+        let bytes = bytes.ok_or_else(|| Error::OutOfMemory(format!("{len} pinned values")))?;
+        let address = card.driver.allocate_pinned(bytes)?;
         Ok(Self { card: card.clone(), address, len, values: PhantomData })
     }
 

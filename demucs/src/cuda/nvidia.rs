@@ -353,12 +353,14 @@ impl Driver for Nvidia {
             result::stream::begin_capture(stream, mode).map_err(&failed).and_then(|()| {
                 let given = launches.iter().try_for_each(|launch| self.launch(handle, launch));
                 // Whatever became of that, the stream has to end it.
-                let graph = result::stream::end_capture(stream).map_err(&failed);
-                given?;
-                let graph = graph?;
-                let recording = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+                let graph = match result::stream::end_capture(stream) {
+                    Ok(graph) => graph,
+                    Err(error) => return given.and(Err(failed(error))),
+                };
+                let instantiate = || result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+                let recording = given.and_then(|()| instantiate().map_err(&failed));
                 let _ = result::graph::destroy(graph);
-                recording.map_err(&failed)
+                recording
             })
         };
         // SAFETY: it is ours.
@@ -384,8 +386,12 @@ impl Drop for Nvidia {
     fn drop(&mut self) {
         // SAFETY: nothing that has memory, streams or functions of the card is left: each of them has this.
         self.leave(|| unsafe {
-            self.modules.iter().try_for_each(|&module| result::module::unload(module))?;
-            result::primary_ctx::release(self.device)
+            for &module in &self.modules {
+                let _ = result::module::unload(module);
+            }
+            Ok(())
         });
+        // SAFETY: as above; it was retained once, and whatever else fails it has to be released.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
     }
 }

@@ -94,7 +94,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`crate::Error::Card`] where a launch fails, or what ran before it.
-    pub fn run(&self, sequence: &Sequence) -> Result<()> {
+    pub(crate) fn run(&self, sequence: &Sequence) -> Result<()> {
         sequence.run(&self.card, self.handle)
     }
 
@@ -102,7 +102,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`crate::Error::Card`] where a launch fails, or what ran before it.
-    pub fn time(&self, sequence: &Sequence) -> Result<f64> {
+    pub(crate) fn time(&self, sequence: &Sequence) -> Result<f64> {
         let begun = self.mark()?;
         self.run(sequence)?;
         self.mark()?.seconds_since(&begun)
@@ -112,7 +112,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`crate::Error::Card`] where a launch fails, or what ran before it.
-    pub fn time_each(&self, sequence: &Sequence) -> Result<Vec<f64>> {
+    pub(crate) fn time_each(&self, sequence: &Sequence) -> Result<Vec<f64>> {
         // All of it once before, so that launches wait for the card and not the card for launches.
         self.run(sequence)?;
         let mut marks = vec![self.mark()?];

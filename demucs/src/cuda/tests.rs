@@ -60,6 +60,7 @@ fn streams_copy_what_is_pinned() {
 fn too_much_memory_is_an_error_of_its_own() {
     for bytes in [usize::MAX, usize::MAX / 4] {
         assert!(matches!(card().zeroed(bytes), Err(Error::OutOfMemory(_))), "{bytes}");
+        assert!(matches!(card().pinned::<f64>(bytes), Err(Error::OutOfMemory(_))), "{bytes}");
     }
 }
 
