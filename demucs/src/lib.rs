@@ -28,6 +28,7 @@ pub mod batches;
 pub mod compute;
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub mod cuda;
+pub mod devices;
 pub mod error;
 pub mod kernels;
 pub mod mixture;
@@ -51,6 +52,7 @@ pub use bag::Bag;
 pub use batches::{Batches, Computed};
 pub use candle_core::{Device as TensorDevice, Tensor};
 pub use compute::{Compute, Device};
+pub use devices::Devices;
 pub use error::{BoxError, Error, Result};
 pub use kernels::Kernels;
 pub use mixture::{Loudness, Mixture, Samples};

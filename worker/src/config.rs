@@ -8,7 +8,7 @@ use clap::Args;
 use common::ModelName;
 use common::backends::size;
 use common::ledger::Ledger;
-use demucs::Compute;
+use demucs::Devices;
 use models::{ModelStore, StoreConfig};
 
 use crate::Worker;
@@ -102,7 +102,9 @@ impl WorkerArgs {
     /// [`EngineError`] for a device or a folder that cannot be used. The program has to begin with
     /// [`crate::decoder::if_asked`].
     pub fn worker(&self, ledger: Ledger) -> Result<Worker, EngineError> {
-        let devices = Compute::all_named(&self.device, &self.kernels)?;
+        let devices = Devices::named(&self.device, &self.kernels)?;
+        tracing::info!("computing on {devices}");
+        let devices = devices.all;
         let batch = if self.batch == 0 { devices[0].usual_batch() } else { usize::from(self.batch) };
         let threads = usize::from(self.threads);
         let engine = demucs::Settings { batch, threads, device_memory: self.device_memory };

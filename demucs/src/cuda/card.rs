@@ -38,6 +38,15 @@ pub struct Properties {
 }
 
 impl Card {
+    /// How many cards the driver finds, whether or not they can be used.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] where there is no driver, or no card.
+    #[cfg(feature = "cuda")]
+    pub fn count() -> Result<usize> {
+        super::nvidia::count()
+    }
+
     /// The card of that number, from 0.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ pub mod arguments;
 #[doc(hidden)]
 pub mod bench;
 mod card;
+#[cfg(feature = "cuda")]
+mod compiled;
 mod compiler;
 mod driver;
 #[cfg(feature = "emulation")]

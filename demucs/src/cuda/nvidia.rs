@@ -7,35 +7,13 @@ use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction_attribute, CUresult};
 
 use super::card::Properties;
+use super::compiled;
 use super::driver::{Driver, Handle, Kernel};
 use super::sequence::Prepared;
 use crate::error::{Error, Result};
 
 /// What the driver answers.
 type Driven<T> = std::result::Result<T, DriverError>;
-
-/// What nvcc made of the kernels.
-mod compiled {
-    /// Code for several kinds of cards, where a driver can read it.
-    #[derive(Debug)]
-    #[repr(C, align(16))]
-    pub(super) struct Image<T: ?Sized>(pub(super) T);
-
-    #[derive(Debug)]
-    pub(super) struct Module {
-        pub(super) image: &'static Image<[u8]>,
-        pub(super) kernels: &'static [Kernel],
-    }
-
-    #[derive(Debug)]
-    pub(super) struct Kernel {
-        pub(super) name: &'static str,
-        pub(super) args: usize,
-        pub(super) threads: u32,
-    }
-
-    include!(concat!(env!("OUT_DIR"), "/modules.rs"));
-}
 
 /// The least that the kernels need: asynchronous copies, and products of half precision and of TF32.
 const CAPABILITY: (u32, u32) = (8, 0);
@@ -55,20 +33,26 @@ unsafe impl Send for Nvidia {}
 // SAFETY: handles of a driver, which any thread may use at any time.
 unsafe impl Sync for Nvidia {}
 
+/// Cards that the driver finds, at least one.
+pub(super) fn count() -> Result<usize> {
+    // SAFETY: it runs what the library does when it is loaded.
+    let count = if unsafe { sys::is_culib_present() } {
+        result::init().and_then(|()| result::device::get_count())
+    } else {
+        return Err(Error::Request("no NVIDIA driver is installed here".into()));
+    };
+    let why = match count {
+        Ok(0) | Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => "the NVIDIA driver finds no card".into(),
+        Err(error) => format!("the NVIDIA driver does not start: {}", word(error)),
+        Ok(count) => return Ok(count as usize),
+    };
+    Err(Error::Request(why))
+}
+
 impl Nvidia {
     pub(super) fn open(index: usize) -> Result<Self> {
         let refuse = |why: String| Err(Error::Request(why));
-        // SAFETY: it runs what the library does when it is loaded.
-        if !unsafe { sys::is_culib_present() } {
-            return refuse("no NVIDIA driver is installed here".into());
-        }
-        let count = match result::init().and_then(|()| result::device::get_count()) {
-            Ok(0) | Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => {
-                return refuse("the NVIDIA driver finds no card".into());
-            }
-            Err(error) => return refuse(format!("the NVIDIA driver does not start: {}", word(error))),
-            Ok(count) => count as usize,
-        };
+        let count = count()?;
         if index >= count {
             return refuse(format!("there is no card {index}: the last one is {}", count - 1));
         }
@@ -139,13 +123,11 @@ fn properties(index: usize, device: sys::CUdevice) -> Driven<Properties> {
     let mut driver: c_int = 0;
     // SAFETY: it writes one number.
     unsafe { sys::cuDriverGetVersion(&raw mut driver).result()? };
+    let major = number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     Ok(Properties {
         number: index,
         name: result::device::get_name(device)?,
-        capability: (
-            number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-            number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-        ),
+        capability: (major, number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?),
         driver: (driver as u32 / 1000, driver as u32 % 1000 / 10),
         // SAFETY: this device is there.
         memory: unsafe { result::device::total_mem(device)? },

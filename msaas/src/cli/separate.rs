@@ -46,6 +46,9 @@ pub(crate) struct SeparateArgs {
     /// How to compute: auto (the fastest), plain, amx, avx512, avx2, neon or portable on the CPU, half or single on CUDA.
     #[arg(long, default_value = "auto", env = "MSAAS_KERNELS")]
     pub(crate) kernels: String,
+    /// Bytes of a card's memory that may be used, as in 8GiB [default: all that is free].
+    #[arg(long, env = "MSAAS_DEVICE_MEMORY", value_name = "BYTES", value_parser = common::backends::size)]
+    pub(crate) device_memory: Option<u64>,
     /// Refuse songs that are longer than this many seconds.
     #[arg(long, default_value_t = 7200.0, env = "MSAAS_MAX_SECONDS", value_name = "SECONDS")]
     pub(crate) max_seconds: f64,

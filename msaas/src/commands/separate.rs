@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use demucs::{Bag, Compute, Request, Separator, Settings};
+use demucs::{Bag, Compute, Devices, Request, Separator, Settings};
 use separation::Engine;
 
 use crate::cli::SeparateArgs;
@@ -32,8 +32,7 @@ fn separate(args: &SeparateArgs, reporter: &Reporter) -> Result<()> {
     ensure!(!piped || !args.json, "--json and a result cannot both go to standard output");
     let songs = songs::find(&args.songs, &args.out)?;
     stop::listen()?;
-    let compute = Compute::named(&args.device, &args.kernels)?;
-    let separator = load(args, &compute)?;
+    let separator = load(args, &device(args, reporter)?)?;
     let stems = recipe::stems(args, separator.bag().sources())?;
     ensure!(
         !piped || songs.len() * stems.len() == 1,
@@ -88,6 +87,16 @@ fn is_there(place: &Place) -> bool {
     matches!(place, Place::Files(paths) if paths.iter().all(|path: &PathBuf| path.is_file()))
 }
 
+/// The device that the options name. Who has a program for cards hears why none computes.
+fn device(args: &SeparateArgs, reporter: &Reporter) -> Result<Compute> {
+    let mut devices = Devices::named(&args.device, &args.kernels)?;
+    if cfg!(feature = "cuda") && !devices.left_out.is_empty() {
+        reporter.say(&format!("computing on {devices}"));
+    }
+    ensure!(devices.all.len() == 1, "a song is separated on one device, \"{}\" names several", args.device);
+    Ok(devices.all.remove(0))
+}
+
 /// Fetches the weights if they are missing and builds the networks that the stems need.
 fn load(args: &SeparateArgs, compute: &Compute) -> Result<Separator> {
     let store = commands::models::open(&args.store)?;
@@ -100,6 +109,6 @@ fn load(args: &SeparateArgs, compute: &Compute) -> Result<Separator> {
     let bag = Bag::new(loaded.members, loaded.weights.as_deref(), compute)?;
     let batch = if args.batch == 0 { compute.usual_batch() } else { usize::from(args.batch) };
     let threads = usize::from(args.jobs);
-    let settings = Settings { batch, threads, ..Settings::default() };
+    let settings = Settings { batch, threads, device_memory: args.device_memory };
     Ok(Separator::new(bag, settings)?)
 }
