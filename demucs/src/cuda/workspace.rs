@@ -153,7 +153,9 @@ impl Workspace {
     ) -> Result<usize> {
         let mut slots = (0..SLOTS).map(|slot| (slot, self.slot(slot)));
         let Some((slot, mut state)) = slots.find(|(_, state)| matches!(**state, State::Free(_))) else {
-            return Err(Error::Card("no slot is free for a batch".into()));
+            let lost = (0..SLOTS).any(|slot| matches!(*self.slot(slot), State::Lost));
+            let why = if lost { "it failed before" } else { "no slot is free for a batch" };
+            return Err(Error::Card(why.into()));
         };
         let kept = if let State::Free(kept) = &mut *state { kept.take() } else { None };
         let [mut coming, leaving] = match kept {
