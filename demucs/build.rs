@@ -66,8 +66,12 @@ mod card {
                 sources.iter().map(|source| scope.spawn(|| module(&nvcc, source, &out))).collect();
             compiled.into_iter().map(|module| module.join().expect("an error is no panic")).collect()
         });
-        let mut kernels = format!("pub(super) const TOOLKIT: (u32, u32) = {:?};\n", version(&nvcc)?);
-        kernels += "pub(super) static MODULES: &[Module] = &[\n";
+        let (toolkit, build) = version(&nvcc)?;
+        let mut kernels = format!(
+            "pub(super) const TOOLKIT: (u32, u32) = {toolkit:?};\n\
+             pub(super) const COMPILER: &str = \"nvcc {build}\";\n\
+             pub(super) static MODULES: &[Module] = &[\n"
+        );
         for module in modules {
             kernels += &module?;
         }
@@ -100,11 +104,14 @@ mod card {
         Err(format!("nvcc refuses the kernels\n{}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    fn version(nvcc: &Path) -> Result<(u32, u32), String> {
+    /// Of the toolkit and of nvcc itself, which says `release 13.0, V13.0.88`.
+    fn version(nvcc: &Path) -> Result<((u32, u32), String), String> {
         let text = run(Command::new(nvcc).arg("--version"))?;
-        let release = text.split("release ").nth(1).and_then(|rest| rest.split(',').next());
-        let (major, minor) = release.and_then(|release| release.split_once('.')).unwrap_or_default();
-        major.parse().and_then(|major| Ok((major, minor.parse()?))).map_err(|_| "nvcc says no version".into())
+        let release = text.split("release ").nth(1).and_then(|rest| rest.split_once(", V"));
+        let toolkit = release.and_then(|(release, _)| release.split_once('.'));
+        let toolkit = toolkit.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let build = release.and_then(|(_, rest)| rest.split_whitespace().next());
+        toolkit.zip(build.map(Into::into)).ok_or_else(|| "nvcc says no version".into())
     }
 
     /// Compiles one source; says in Rust what came out.

@@ -55,10 +55,7 @@ impl Compute {
             // The plain operations choose by the same features.
             Device::Cpu => format!("cpu {} {}", self.how(), Kernels::Auto.resolved()),
             #[cfg(any(feature = "cuda", feature = "emulation"))]
-            Device::Cuda(card) => {
-                let (major, minor) = card.properties().capability;
-                format!("cuda {major}.{minor} {}", self.how())
-            }
+            Device::Cuda(card) => format!("cuda {} {}", card.properties().code(), self.how()),
             Device::Metal(_) => "metal".into(),
         }
     }
@@ -146,7 +143,7 @@ mod tests {
         for (kernels, resolved) in [("auto", "half"), ("half", "half"), ("single", "single")] {
             let compute = compute(kernels);
             assert!(compute.check().is_ok());
-            assert_eq!(compute.resolved(), format!("cuda 8.0 {resolved}"));
+            assert_eq!(compute.resolved(), format!("cuda 8.0 by emulation {resolved}"));
             assert!(compute.to_string().starts_with(&format!("cuda:0 ({resolved}, emulation")));
         }
         let refusal = compute("plain").check().unwrap_err().to_string();

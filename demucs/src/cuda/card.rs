@@ -29,12 +29,29 @@ pub struct Properties {
     pub capability: (u32, u32),
     /// Version of CUDA that the driver knows.
     pub driver: (u32, u32),
+    /// What compiled the kernels, with its version.
+    pub compiler: &'static str,
+    /// Whether the driver compiles them further: there is no machine code for a card so new.
+    pub translates: bool,
     /// Bytes of memory.
     pub memory: usize,
     /// Processors, each of which runs one or more blocks at a time.
     pub processors: u32,
     /// Bytes of shared memory that a block can have.
     pub shared: u32,
+}
+
+impl Properties {
+    /// What the bits of a result depend on but for the choice of kernels: the machine code that runs.
+    pub(crate) fn code(&self) -> String {
+        let (major, minor) = self.capability;
+        let code = format!("{major}.{minor} by {}", self.compiler);
+        if !self.translates {
+            return code;
+        }
+        let (major, minor) = self.driver;
+        format!("{code} and a driver of CUDA {major}.{minor}")
+    }
 }
 
 impl Card {
@@ -176,5 +193,34 @@ impl fmt::Display for Card {
         let Properties { name, capability, driver, memory, .. } = self.properties();
         let gib = *memory as f64 / f64::from(1 << 30);
         write!(f, "{name} ({}.{}, {gib:.1} GiB, CUDA {}.{})", capability.0, capability.1, driver.0, driver.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_depend_on_who_made_the_machine_code() {
+        let hopper = Properties {
+            number: 0,
+            name: "a card".into(),
+            capability: (9, 0),
+            driver: (13, 0),
+            compiler: "nvcc 13.0.88",
+            translates: false,
+            memory: 1 << 36,
+            processors: 132,
+            shared: 227 << 10,
+        };
+        assert_eq!(hopper.code(), "9.0 by nvcc 13.0.88");
+        let newer_driver = Properties { driver: (13, 1), ..hopper.clone() };
+        assert_eq!(newer_driver.code(), hopper.code());
+        let other_compiler = Properties { compiler: "nvcc 13.1.2", ..hopper.clone() };
+        assert_ne!(other_compiler.code(), hopper.code());
+
+        let blackwell = Properties { capability: (10, 0), translates: true, ..hopper };
+        let newer_driver = Properties { driver: (13, 1), ..blackwell.clone() };
+        assert_ne!(newer_driver.code(), blackwell.code());
     }
 }

@@ -46,6 +46,8 @@ impl Emulation {
             name: "emulation".into(),
             capability: (8, 0),
             driver: (0, 0),
+            compiler: "emulation",
+            translates: false,
             memory: usize::MAX,
             processors: 4,
             shared: 227 << 10,

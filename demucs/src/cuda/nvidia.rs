@@ -17,6 +17,8 @@ type Driven<T> = std::result::Result<T, DriverError>;
 
 /// The least that the kernels need: asynchronous copies, and products of half precision and of TF32.
 const CAPABILITY: (u32, u32) = (8, 0);
+/// Major number of the newest cards that there is machine code for: `CODE` in `build.rs`.
+const NEWEST: u32 = 9;
 /// Shared memory that a kernel has without asking for it.
 const SHARED: u32 = 48 << 10;
 
@@ -129,6 +131,8 @@ fn properties(index: usize, device: sys::CUdevice) -> Driven<Properties> {
         name: result::device::get_name(device)?,
         capability: (major, number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?),
         driver: (driver as u32 / 1000, driver as u32 % 1000 / 10),
+        compiler: compiled::COMPILER,
+        translates: major > NEWEST,
         // SAFETY: this device is there.
         memory: unsafe { result::device::total_mem(device)? },
         processors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
