@@ -86,12 +86,24 @@ struct Moments {
     float epsilon;
 };
 
-// Norm of each group and GELU, in place.
+// What the sums over the columns y = W h + b of a product are, as forms of what it is given, without the product: with the
+// triangle R of [W b] = Q R they are l . h + c and |R (h, 1)|^2.
+struct Form {
+    const float *columns;   // [size][size]: of R the column of each value of h
+    const float *shift;     // [size]: of R the column of the 1
+    const float *sums;      // [size]: l
+    const float *constants; // [2]: c, and the square of the last number of R
+    int32_t size;           // values of h, a multiple of 4; zeros behind
+};
+
+// Norm of each group and GELU, in place, and the sums of what the next product makes of that.
 struct NormGelu {
     void *values;          // T [groups][group_tokens][width]
     const float *moments;  // [groups][2]
     const float *weight;   // [width]; zeros beyond the channels
     const float *bias;     // [width]; zeros beyond the channels
+    Form form;
+    double *partials;      // [groups][tiles of 128 tokens of a group][2]
     int32_t groups, group_tokens, width;
 };
 

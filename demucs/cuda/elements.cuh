@@ -24,3 +24,8 @@ DEVICE void store4(half *to, const float (&from)[4]) {
 // The same of two.
 DEVICE void store2(float *to, float first, float second) { *reinterpret_cast<float2 *>(to) = make_float2(first, second); }
 DEVICE void store2(half *to, float first, float second) { *reinterpret_cast<uint32_t *>(to) = pack(first, second); }
+
+// What is left of a value where it is stored as T.
+template <class T> DEVICE float as_stored(float value);
+template <> DEVICE float as_stored<float>(float value) { return value; }
+template <> DEVICE float as_stored<half>(float value) { return to_float(to_half(value)); }

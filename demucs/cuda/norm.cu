@@ -7,7 +7,7 @@ namespace norms {
 constexpr int THREADS = 256;
 constexpr int TOKENS = THREADS / 32; // of a block: a warp has one
 constexpr int QUADS = 8;             // of a lane: tokens are at most 32 * 4 * QUADS wide
-constexpr int STEPS = 2;             // quads of a thread, for enough loads at once
+constexpr int STEPS = 2;             // quads of a thread at once, for enough loads under way
 
 // Four of a vector of so many values, zeros behind.
 DEVICE void load_padded(float (&to)[4], const float *vector, int at, int count) {
@@ -107,27 +107,73 @@ template <class T> DEVICE void layer_norm(const LayerNorm &args) {
 
 DEVICE float gelu(float x) { return 0.5f * x * (1 + erff(x * 0.70710678f)); }
 
-template <class T> DEVICE void norm_gelu(const NormGelu &args) {
-    const int quads = args.group_tokens * args.width / 4;
-    const int blocks = (quads + THREADS * STEPS - 1) / (THREADS * STEPS);
-    const int group = blockIdx.x / blocks, first = blockIdx.x % blocks * (THREADS * STEPS) + threadIdx.x;
-    const float mean = args.moments[group * 2], gain = args.moments[group * 2 + 1];
-    T *values = static_cast<T *>(args.values) + static_cast<int64_t>(group) * quads * 4;
+// A tile of tokens goes through shared memory, where all of a token's channels are at hand. Rows of it are a quad longer
+// than a token, which spreads the quads of eight tokens over all banks.
+constexpr int TILE = 128, AGAIN = THREADS / TILE;
+static_assert(AGAIN == 2, "two threads have a token");
 
-    float x[STEPS][4];
-    UNROLL for (int i = 0; i < STEPS; i++) {
-        const int quad = first + i * THREADS;
-        if (quad < quads) load4(x[i], values + static_cast<int64_t>(quad) * 4);
+// What the sums of a product of this token would be. Rows are taken four at a time, every other four by each of the two
+// threads that a token has; the second one, which has fewer columns, has the plain sum too.
+DEVICE void foresee(const Form &form, const float *token, bool second, float &sum, float &squares) {
+    const int size = form.size;
+    sum = second ? form.constants[0] : 0;
+    squares = second ? form.constants[1] : 0;
+    for (int row = second ? 4 : 0; row < size; row += 4 * AGAIN) {
+        float rows[4];
+        load4(rows, form.shift + row);
+        for (int column = row; column < size; column += 4) {
+            float values[4];
+            load4(values, token + column);
+            UNROLL for (int i = 0; i < 4; i++) {
+                float weights[4];
+                load4(weights, form.columns + (column + i) * size + row);
+                UNROLL for (int j = 0; j < 4; j++) rows[j] += weights[j] * values[i];
+            }
+        }
+        UNROLL for (int j = 0; j < 4; j++) squares += rows[j] * rows[j];
     }
-    UNROLL for (int i = 0; i < STEPS; i++) {
-        const int quad = first + i * THREADS;
-        if (quad >= quads) continue;
-        float weight[4], bias[4];
-        load4(weight, args.weight + quad % (args.width / 4) * 4);
-        load4(bias, args.bias + quad % (args.width / 4) * 4);
-        UNROLL for (int c = 0; c < 4; c++) x[i][c] = gelu((x[i][c] - mean) * gain * weight[c] + bias[c]);
-        store4(values + static_cast<int64_t>(quad) * 4, x[i]);
+    if (!second) return;
+    for (int column = 0; column < size; column += 4) {
+        float values[4], weights[4];
+        load4(values, token + column);
+        load4(weights, form.sums + column);
+        UNROLL for (int i = 0; i < 4; i++) sum += weights[i] * values[i];
     }
+}
+
+template <class T> DEVICE void norm_gelu(const NormGelu &args) {
+    const int tiles = (args.group_tokens + TILE - 1) / TILE, group = blockIdx.x / tiles, tile = blockIdx.x % tiles;
+    const int tokens = min(TILE, args.group_tokens - tile * TILE), width = args.width;
+    const float mean = args.moments[group * 2], gain = args.moments[group * 2 + 1];
+    T *values = static_cast<T *>(args.values) + (static_cast<int64_t>(group) * args.group_tokens + tile * TILE) * width;
+    float *shared = reinterpret_cast<float *>(shared_memory());
+    const int quads = tokens * (width / 4);
+    for (int first = threadIdx.x; first < quads; first += THREADS * STEPS) {
+        float x[STEPS][4];
+        UNROLL for (int i = 0; i < STEPS; i++) {
+            const int quad = first + i * THREADS;
+            if (quad < quads) load4(x[i], values + quad * 4);
+        }
+        UNROLL for (int i = 0; i < STEPS; i++) {
+            const int quad = first + i * THREADS, token = quad / (width / 4), channel = quad * 4 - token * width;
+            if (quad >= quads) continue;
+            float weight[4], bias[4];
+            load4(weight, args.weight + channel);
+            load4(bias, args.bias + channel);
+            UNROLL for (int c = 0; c < 4; c++) x[i][c] = gelu((x[i][c] - mean) * gain * weight[c] + bias[c]);
+            store4(values + quad * 4, x[i]);
+            UNROLL for (int c = 0; c < 4; c++) x[i][c] = as_stored<T>(x[i][c]);
+            store4(shared + token * (width + 4) + channel, x[i]);
+        }
+    }
+    sync();
+    const int token = threadIdx.x % TILE;
+    float sum = 0, squares = 0;
+    if (token < tokens) foresee(args.form, shared + token * (width + 4), threadIdx.x >= TILE, sum, squares);
+    sync();
+    Totals totals{sum, squares};
+    totals.gather<THREADS>(reinterpret_cast<double *>(shared));
+    if (threadIdx.x == 0) totals.store(args.partials + 2 * static_cast<int64_t>(blockIdx.x));
 }
 
 } // namespace norms
@@ -137,7 +183,7 @@ KERNEL(layer_norm_f16, LayerNorm, norms::THREADS) { norms::layer_norm<half>(args
 KERNEL(layer_norm_f32, LayerNorm, norms::THREADS) { norms::layer_norm<float>(args); }
 KERNEL(layer_norm_float, LayerNorm, norms::THREADS) { norms::layer_norm<float>(args); }
 
-// Grid: groups times (group_tokens * width / 2048, rounded up).
+// Grid: groups times (group_tokens / 128, rounded up). Shared memory: 512 * (width + 4) bytes.
 KERNEL(norm_gelu_f16, NormGelu, norms::THREADS) { norms::norm_gelu<half>(args); }
 KERNEL(norm_gelu_f32, NormGelu, norms::THREADS) { norms::norm_gelu<float>(args); }
 

@@ -36,6 +36,5 @@ template <class T, int BN, int WHAT> DEVICE void compute(const Product &args) {
     PRODUCT(type, T, BN, add_float, ADD | STORE | FLOAT)                     \
     PRODUCT(type, T, BN, add_float_sums, ADD | STORE | FLOAT | SUM)          \
     PRODUCT(type, T, BN, store_sums, STORE | SUM)                            \
-    PRODUCT(type, T, BN, sums, SUM)                                          \
     PRODUCT(type, T, BN, glu, GLU | STORE)                                   \
     PRODUCT(type, T, BN, norm_glu, NORM | GLU | ADD | STORE)

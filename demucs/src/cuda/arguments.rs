@@ -88,7 +88,18 @@ arguments! {
         epsilon: f32,
     }
     Moments { partials: u64, moments: u64, groups: i32, parts: i32, count: i64, deviation: i32, epsilon: f32 }
-    NormGelu { values: u64, moments: u64, weight: u64, bias: u64, groups: i32, group_tokens: i32, width: i32 }
+    Form { columns: u64, shift: u64, sums: u64, constants: u64, size: i32 }
+    NormGelu {
+        values: u64,
+        moments: u64,
+        weight: u64,
+        bias: u64,
+        form: Form,
+        partials: u64,
+        groups: i32,
+        group_tokens: i32,
+        width: i32,
+    }
     Sums { values: u64, partials: u64, count: i64, groups: i32, parts: i32 }
     Analyze {
         mix: u64,
@@ -156,6 +167,7 @@ mod tests {
             "int64_t" => "i64",
             "float" => "f32",
             "Layout" => "Layout",
+            "Form" => "Form",
             other => panic!("{other} has no twin here"),
         };
         names.split(',').map(|name| (name.trim().to_owned(), kind)).collect()

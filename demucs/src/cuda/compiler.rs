@@ -5,7 +5,7 @@ use half::f16;
 use crate::error::Result;
 use crate::tensors::Tensors;
 
-use super::arguments::{Attention, LayerNorm, Moments, NormGelu, Product};
+use super::arguments::{Attention, Form, LayerNorm, Moments, NormGelu, Product};
 use super::matrix::Matrix;
 use super::memory::{Budget, Memory, Value};
 use super::shape::{Place, Shape, View};
@@ -25,7 +25,7 @@ pub(super) struct Compiler<'a> {
     /// What the steps write.
     buffers: &'a mut Buffers,
     budget: &'a mut Budget,
-    /// Bytes of a segment's sums on their way from a product to a norm, one product after the other.
+    /// Bytes of a segment's sums on their way to a norm, one after the other.
     partials: usize,
 }
 
@@ -151,10 +151,11 @@ impl<'a> Compiler<'a> {
         self.steps.push(Step::Product(args, finish));
     }
 
-    /// The moments of each of `groups` of a segment, of the sums that the last product left: mean and gain.
+    /// The moments of each of `groups` of a segment, of the sums that the last step left: mean and gain.
     pub(super) fn moments(&mut self, groups: usize, count: usize) -> Result<u64> {
         let parts = match self.steps.last() {
             Some(Step::Product(args, finish)) if finish.knows_groups() => sums(args),
+            Some(Step::NormGelu(args)) => (args.group_tokens as usize).div_ceil(TILE),
             _ => 0,
         };
         self.moments_of(0, groups, parts, count, false)
@@ -182,14 +183,25 @@ impl<'a> Compiler<'a> {
         Ok(moments)
     }
 
-    /// Norm of each group and GELU, in place.
-    pub(super) fn norm_gelu(&mut self, place: &Place, group_tokens: usize, moments: u64, norm: [u64; 2]) {
+    /// Norm of each group and GELU, in place, and the sums of what the product of that form makes of it.
+    pub(super) fn norm_gelu(
+        &mut self,
+        place: &Place,
+        group_tokens: usize,
+        moments: u64,
+        norm: [u64; 2],
+        form: Form,
+    ) {
+        let groups = place.shape.count() / group_tokens;
+        self.partials = self.partials.max(groups * group_tokens.div_ceil(TILE) * 16);
         self.steps.push(Step::NormGelu(NormGelu {
             values: place.address,
             moments,
             weight: norm[0],
             bias: norm[1],
-            groups: (place.shape.count() / group_tokens) as i32,
+            form,
+            partials: 0,
+            groups: groups as i32,
             group_tokens: group_tokens as i32,
             width: place.shape.width as i32,
         }));
@@ -210,6 +222,7 @@ impl<'a> Compiler<'a> {
         for step in &mut self.steps {
             match step {
                 Step::Product(args, finish) if finish.knows_groups() => args.partials = partials,
+                Step::NormGelu(args) => args.partials = partials,
                 Step::Moments(args) if args.partials == 0 => args.partials = partials,
                 _ => {}
             }

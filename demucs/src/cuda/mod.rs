@@ -18,6 +18,7 @@ mod compiler;
 mod driver;
 #[cfg(feature = "emulation")]
 mod emulation;
+mod form;
 mod matrix;
 mod memory;
 mod network;

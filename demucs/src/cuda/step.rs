@@ -19,7 +19,6 @@ pub(super) enum Finish {
     AddFloat,
     AddFloatSums,
     StoreSums,
-    Sums,
     Glu,
     NormGlu,
 }
@@ -35,7 +34,6 @@ impl Finish {
             Self::AddFloat => "add_float",
             Self::AddFloatSums => "add_float_sums",
             Self::StoreSums => "store_sums",
-            Self::Sums => "sums",
             Self::Glu => "glu",
             Self::NormGlu => "norm_glu",
         }
@@ -43,11 +41,11 @@ impl Finish {
 
     /// Whether tiles of tokens are of one group: elsewhere all tokens of a batch are one.
     pub(super) fn knows_groups(self) -> bool {
-        matches!(self, Self::AddFloatSums | Self::StoreSums | Self::Sums | Self::NormGlu)
+        matches!(self, Self::AddFloatSums | Self::StoreSums | Self::NormGlu)
     }
 }
 
-/// Tokens of a product's tile.
+/// Tokens of a tile, of a product and before one.
 pub(super) const TILE: usize = 128;
 
 /// Columns of a tile, of those that there are: the widest among those that compute the least in vain.
@@ -105,8 +103,9 @@ impl Step {
             }
             Self::NormGelu(args) => {
                 let args = NormGelu { groups: b * args.groups, ..*args };
-                let blocks = (args.group_tokens as usize * args.width as usize).div_ceil(2048);
-                launch(format!("norm_gelu_{kind}"), [args.groups as usize * blocks, 1, 1], 0, args)
+                let tiles = (args.group_tokens as usize).div_ceil(TILE) * args.groups as usize;
+                let shared = 512 * (args.width as usize + 4);
+                launch(format!("norm_gelu_{kind}"), [tiles, 1, 1], shared, args)
             }
             Self::Sums(args) => {
                 let args = Sums { values: slot.mix, groups: b * args.groups, ..*args };

@@ -196,13 +196,13 @@ impl Compiler<'_> {
                 self.vector(&format!("{prefix}.1.weight"), hidden)?,
                 self.vector(&format!("{prefix}.1.bias"), hidden)?,
             ];
-            self.norm_gelu(&middle, shape.tokens, moments, norm);
-
             let weight = self.tensors.take(&format!("{prefix}.3.weight"), &[2 * channels, hidden, 1])?;
             let bias = self.tensors.take(&format!("{prefix}.3.bias"), &[2 * channels])?;
+            // What the next norm takes is known before the product is.
+            let form = self.form(hidden, 2 * channels, |n, c| weight[n * hidden + c], |n| bias[n])?;
+            self.norm_gelu(&middle, shape.tokens, moments, norm, form);
             let value = |_: usize, c: usize, n: usize| weight[n * hidden + c];
             let expand = self.gated(&Taps::run(0, hidden), channels, value, |n| bias[n])?;
-            self.product(middle.view(), &expand, Finish::Sums, x.view(), with);
             let norm = GateNorm {
                 moments: self.moments(shape.rows, shape.tokens * 2 * channels)?,
                 weight: self.pairs(&format!("{prefix}.4.weight"), channels)?,
