@@ -120,7 +120,7 @@ template <int HEAD, class Tile> DEVICE void attend(const Attention &args) {
         if (query >= args.query_tokens) continue;
         T *to = output + static_cast<int64_t>(query) * args.output_token;
         UNROLL for (int n = 0; n < HEAD / 8; n++)
-            store2(to + n * 8, sums[strip][n][row * 2] * share, sums[strip][n][row * 2 + 1] * share);
+            store(to + n * 8, {sums[strip][n][row * 2] * share, sums[strip][n][row * 2 + 1] * share});
     }
 }
 

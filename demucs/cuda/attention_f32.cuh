@@ -4,7 +4,7 @@
 // out of one product are laid out as what goes into the other one. Rows of shared memory are as much longer than a head as
 // spreads what a warp reads over all banks.
 #pragma once
-#include "device.cuh"
+#include "elements.cuh"
 
 namespace attention {
 
@@ -51,8 +51,9 @@ template <int HEAD> struct Floats {
         const float *row = keys + lane / 4 * KEY_ROW + lane % 4 * 2;
         UNROLL for (int k = 0; k < HEAD / 8; k++) {
             UNROLL for (int n = 0; n < KEYS / 8; n++) {
-                const float2 pair = *reinterpret_cast<const float2 *>(row + n * 8 * KEY_ROW + k * 8);
-                mma_split(scores[0][n], big[k], small[k], Split(pair.x), Split(pair.y));
+                float pair[2];
+                load(pair, row + n * 8 * KEY_ROW + k * 8);
+                mma_split(scores[0][n], big[k], small[k], Split(pair[0]), Split(pair[1]));
             }
         }
     }

@@ -4,6 +4,7 @@
 //   KERNEL(name, Args, THREADS) { ... args ... }    a kernel by that name; behind THREADS, the least blocks at once
 //   shared_memory()                                 as many bytes as the launch asks for, aligned to 128
 //   sync(), sync_warp(), shuffle(), shuffle_xor()   all threads of a block or warp, without exception
+//   in_memory<V>(place, i)                          the i-th V from there on, whose address is a multiple of its size
 //   copy_async16(), copy_commit(), copy_wait<N>()   16 bytes to shared memory; all but the last N groups have arrived
 //   ldmatrix_...(), mma_...()                       fragments of 8 x 16 bytes, and products of them
 #pragma once
@@ -27,6 +28,9 @@ DEVICE unsigned char *shared_memory() {
     extern __shared__ __align__(128) unsigned char shared_bytes[];
     return shared_bytes;
 }
+
+template <class V> DEVICE V &in_memory(void *place, int i = 0) { return static_cast<V *>(place)[i]; }
+template <class V> DEVICE const V &in_memory(const void *place, int i = 0) { return static_cast<const V *>(place)[i]; }
 
 DEVICE void sync() { __syncthreads(); }
 DEVICE void sync_warp() { __syncwarp(); }

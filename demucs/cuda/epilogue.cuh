@@ -1,6 +1,8 @@
 // What becomes of the sums of a tile. Fragments go through shared memory, each warp on its own, so that a thread has 8
 // columns of a token side by side, and neighbours write to neighbouring memory.
 #pragma once
+#include "elements.cuh"
+#include "math.cuh"
 #include "tile.cuh"
 #include "totals.cuh"
 
@@ -18,66 +20,6 @@ enum : int {
     STORE = 32,
     SUM = 64, // of values and of squares, as they are stored
 };
-
-// v / 2 * (1 + erf(v / sqrt 2)). Source: Abramowitz and Stegun, 7.1.26 (error of erf below 1.5e-7).
-DEVICE float gelu(float v) {
-    float size = fabsf(v), t = reciprocal(1 + 0.231641888f * size);
-    float p = 0.53070271f;
-    p = p * t - 0.72657601f;
-    p = p * t + 0.71070687f;
-    p = p * t - 0.14224837f;
-    p = p * t + 0.12741480f;
-    return fmaxf(v, 0) - size * (p * t * power_of_two(v * v * -0.72134752f));
-}
-
-DEVICE float sigmoid(float v) { return reciprocal(1 + power_of_two(v * -1.44269504f)); }
-
-// N elements side by side in memory, read and written 8 or 16 bytes at a time.
-template <class T, int N> struct Elements {
-    static constexpr int WORDS = N * sizeof(T) / 4;
-    uint32_t words[WORDS];
-
-    DEVICE void load(const T *from) {
-        if constexpr (WORDS == 2) {
-            auto two = *reinterpret_cast<const uint2 *>(from);
-            words[0] = two.x, words[1] = two.y;
-        } else {
-            UNROLL for (int i = 0; i < WORDS; i += 4) {
-                auto four = reinterpret_cast<const uint4 *>(from)[i / 4];
-                words[i] = four.x, words[i + 1] = four.y, words[i + 2] = four.z, words[i + 3] = four.w;
-            }
-        }
-    }
-
-    DEVICE void store(T *to) const {
-        if constexpr (WORDS == 2) {
-            *reinterpret_cast<uint2 *>(to) = make_uint2(words[0], words[1]);
-        } else {
-            UNROLL for (int i = 0; i < WORDS; i += 4)
-                reinterpret_cast<uint4 *>(to)[i / 4] = make_uint4(words[i], words[i + 1], words[i + 2], words[i + 3]);
-        }
-    }
-
-    DEVICE void from(const float (&v)[N]) {
-        UNROLL for (int i = 0; i < WORDS; i++)
-            words[i] = sizeof(T) == 4 ? float_bits(v[i]) : pack(v[2 * i % N], v[(2 * i + 1) % N]);
-    }
-
-    DEVICE void to(float (&v)[N]) const {
-        UNROLL for (int i = 0; i < N; i++) {
-            if constexpr (sizeof(T) == 4)
-                v[i] = bits_float(words[i]);
-            else
-                v[i] = i % 2 ? high_half(words[i / 2]) : low_half(words[i / 2]);
-        }
-    }
-};
-
-template <int N> DEVICE void read(const float *from, float (&v)[N]) {
-    Elements<float, N> elements;
-    elements.load(from);
-    elements.to(v);
-}
 
 // Where what comes of a token goes: those columns that are step s of a transposed convolution to `position` + s.
 struct Place {
@@ -141,21 +83,21 @@ template <class T, int WHAT> struct Unit {
     DEVICE void
     finish(const Product &args, int group, int row, int column, Output *output, float (&v)[8], Seen &seen) {
         float bias[8];
-        read(args.bias + column, bias);
+        load(bias, args.bias + column);
         UNROLL for (int i = 0; i < 8; i++) v[i] += bias[i];
         if (WHAT & GELU) UNROLL for (int i = 0; i < 8; i++) v[i] = gelu(v[i]);
         if (WHAT & NORM) {
             float weight[8], mean = args.moments[2 * group], gain = args.moments[2 * group + 1];
-            read(args.norm_weight + column, weight);
-            read(args.norm_bias + column, bias);
+            load(weight, args.norm_weight + column);
+            load(bias, args.norm_bias + column);
             UNROLL for (int i = 0; i < 8; i++) v[i] = (v[i] - mean) * gain * weight[i] + bias[i];
         }
         if constexpr ((WHAT & GLU) != 0) {
             float gated[4], with[4] = {};
             if (WHAT & NORM)
-                read(args.scale + column / 2, with);
+                load(with, args.scale + column / 2);
             else if (args.embedding)
-                read(args.embedding + (static_cast<int64_t>(row) * args.columns + column) / 2, with);
+                load(with, args.embedding + (static_cast<int64_t>(row) * args.columns + column) / 2);
             UNROLL for (int i = 0; i < 4; i++) {
                 gated[i] = v[2 * i] * sigmoid(v[2 * i + 1]);
                 gated[i] = WHAT & NORM ? gated[i] * with[i] : gated[i] + with[i];
@@ -219,15 +161,15 @@ DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &su
             UNROLL for (int j = 0; j < UNITS / 2; j++)
                 if (inside(j)) units[j].ask(output(j));
         UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++) {
-            auto *to = reinterpret_cast<float2 *>(values + lane / 4 * Stage::STRIDE + j * 8 + lane % 4 * 2);
-            to[0] = make_float2(sums.at[i][j][0], sums.at[i][j][1]);
-            to[4 * Stage::STRIDE] = make_float2(sums.at[i][j][2], sums.at[i][j][3]);
+            float *to = values + lane / 4 * Stage::STRIDE + j * 8 + lane % 4 * 2;
+            store(to, {sums.at[i][j][0], sums.at[i][j][1]});
+            store(to + 8 * Stage::STRIDE, {sums.at[i][j][2], sums.at[i][j][3]});
         }
         sync_warp();
         UNROLL for (int j = 0; j < UNITS / 2; j++) {
             if (!inside(j)) continue;
             float v[8];
-            read(values + (j * 32 + lane) / UNITS * Stage::STRIDE + (j * 32 + lane) % UNITS * 8, v);
+            load(v, values + (j * 32 + lane) / UNITS * Stage::STRIDE + (j * 32 + lane) % UNITS * 8);
             auto *to = WHAT & STORE ? output(j) : nullptr;
             units[j].finish(args, tokens.group, places[token(j)].row, first_column + part(j) * 8, to, v, seen);
         }

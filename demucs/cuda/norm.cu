@@ -1,5 +1,6 @@
 // Norms: sums of groups to their moments, and what is normalised without a product behind or before it.
 #include "elements.cuh"
+#include "math.cuh"
 #include "totals.cuh"
 
 namespace norms {
@@ -12,7 +13,7 @@ constexpr int STEPS = 2;             // quads of a thread at once, for enough lo
 // Four of a vector of so many values, zeros behind.
 DEVICE void load_padded(float (&to)[4], const float *vector, int at, int count) {
     if (at + 4 <= count) {
-        load4(to, vector + at);
+        load(to, vector + at);
     } else {
         UNROLL for (int i = 0; i < 4; i++) to[i] = at + i < count ? vector[at + i] : 0;
     }
@@ -34,7 +35,7 @@ struct Token {
     DEVICE void load(const float *from) {
         UNROLL for (int i = 0; i < QUADS; i++) {
             UNROLL for (int c = 0; c < 4; c++) x[i][c] = 0;
-            if (place(i) < width) load4(x[i], from + place(i));
+            if (place(i) < width) ::load(x[i], from + place(i));
         }
     }
 
@@ -42,14 +43,14 @@ struct Token {
         UNROLL for (int i = 0; i < QUADS; i++) {
             if (place(i) >= width) continue;
             float added[4];
-            load4(added, from + place(i));
+            ::load(added, from + place(i));
             UNROLL for (int c = 0; c < 4; c++) x[i][c] += added[c];
         }
     }
 
     template <class T> DEVICE void store(T *to) const {
         UNROLL for (int i = 0; i < QUADS; i++) {
-            if (place(i) < width) store4(to + place(i), x[i]);
+            if (place(i) < width) ::store(to + place(i), x[i]);
         }
     }
 
@@ -105,8 +106,6 @@ template <class T> DEVICE void layer_norm(const LayerNorm &args) {
     token.store(static_cast<T *>(args.output) + place * width);
 }
 
-DEVICE float gelu(float x) { return 0.5f * x * (1 + erff(x * 0.70710678f)); }
-
 // A tile of tokens goes through shared memory, where all of a token's channels are at hand. Rows of it are a quad longer
 // than a token, which spreads the quads of eight tokens over all banks.
 constexpr int TILE = 128, AGAIN = THREADS / TILE;
@@ -120,13 +119,13 @@ DEVICE void foresee(const Form &form, const float *token, bool second, float &su
     squares = second ? form.constants[1] : 0;
     for (int row = second ? 4 : 0; row < size; row += 4 * AGAIN) {
         float rows[4];
-        load4(rows, form.shift + row);
+        load(rows, form.shift + row);
         for (int column = row; column < size; column += 4) {
             float values[4];
-            load4(values, token + column);
+            load(values, token + column);
             UNROLL for (int i = 0; i < 4; i++) {
                 float weights[4];
-                load4(weights, form.columns + (column + i) * size + row);
+                load(weights, form.columns + (column + i) * size + row);
                 UNROLL for (int j = 0; j < 4; j++) rows[j] += weights[j] * values[i];
             }
         }
@@ -135,8 +134,8 @@ DEVICE void foresee(const Form &form, const float *token, bool second, float &su
     if (!second) return;
     for (int column = 0; column < size; column += 4) {
         float values[4], weights[4];
-        load4(values, token + column);
-        load4(weights, form.sums + column);
+        load(values, token + column);
+        load(weights, form.sums + column);
         UNROLL for (int i = 0; i < 4; i++) sum += weights[i] * values[i];
     }
 }
@@ -152,18 +151,17 @@ template <class T> DEVICE void norm_gelu(const NormGelu &args) {
         float x[STEPS][4];
         UNROLL for (int i = 0; i < STEPS; i++) {
             const int quad = first + i * THREADS;
-            if (quad < quads) load4(x[i], values + quad * 4);
+            if (quad < quads) load(x[i], values + quad * 4);
         }
         UNROLL for (int i = 0; i < STEPS; i++) {
             const int quad = first + i * THREADS, token = quad / (width / 4), channel = quad * 4 - token * width;
             if (quad >= quads) continue;
             float weight[4], bias[4];
-            load4(weight, args.weight + channel);
-            load4(bias, args.bias + channel);
+            load(weight, args.weight + channel);
+            load(bias, args.bias + channel);
             UNROLL for (int c = 0; c < 4; c++) x[i][c] = gelu((x[i][c] - mean) * gain * weight[c] + bias[c]);
-            store4(values + quad * 4, x[i]);
-            UNROLL for (int c = 0; c < 4; c++) x[i][c] = as_stored<T>(x[i][c]);
-            store4(shared + token * (width + 4) + channel, x[i]);
+            store_rounded(values + quad * 4, x[i]);
+            store(shared + token * (width + 4) + channel, x[i]);
         }
     }
     sync();

@@ -27,11 +27,11 @@ template <class T> DEVICE void bins_in(const SpectrumIn &args) {
     if (frame >= frames) return;
     float values[4] = {0, 0, 0, 0};
     if (bin >= 0 && bin < args.bins) {
-        load4(values, args.spectrum + ((static_cast<int64_t>(segment) * frames + frame) * args.bins + bin) * 4);
+        load(values, args.spectrum + ((static_cast<int64_t>(segment) * frames + frame) * args.bins + bin) * 4);
         UNROLL for (int c = 0; c < 4; c++) values[c] = normalize(values[c], args.moments + segment * 2);
     }
     const Layout &to = args.to;
-    store4(static_cast<T *>(args.grid) + to.start + segment * to.batch + row * to.row + frame * to.token + j * 4, values);
+    store(static_cast<T *>(args.grid) + to.start + segment * to.batch + row * to.row + frame * to.token + j * 4, values);
 }
 
 template <class T> DEVICE void samples_in(const SamplesIn &args) {
@@ -40,8 +40,8 @@ template <class T> DEVICE void samples_in(const SamplesIn &args) {
     const float *mix = args.mix + static_cast<int64_t>(segment) * 2 * args.samples + sample;
     const float *moments = args.moments + segment * 2;
     const Layout &to = args.to;
-    store2(static_cast<T *>(args.line) + to.start + segment * to.batch + sample * to.token, normalize(mix[0], moments),
-           normalize(mix[args.samples], moments));
+    store(static_cast<T *>(args.line) + to.start + segment * to.batch + sample * to.token,
+          {normalize(mix[0], moments), normalize(mix[args.samples], moments)});
 }
 
 } // namespace spectrum
@@ -94,7 +94,7 @@ KERNEL(synthesize, Synthesize, fourier::THREADS, fourier::BLOCKS) {
     float2 *values = reinterpret_cast<float2 *>(shared_memory());
     UNROLL_BY(4) for (int bin = threadIdx.x; bin < n / 2; bin += THREADS) {
         float value[4];
-        load4(value, token + bin * from.row);
+        load(value, token + bin * from.row);
         UNROLL for (int c = 0; c < 4; c++) value[c] = restore(value[c], moments);
         // Of real signals the lowest bin has no imaginary part, and the highest one is left out. Both parts of each value
         // change places for the inverse.

@@ -37,7 +37,8 @@ enum Failure {
     SHARED_MEMORY_SIZE,
     SHARED_MEMORY_OVERRUN,
     DIVERGENCE, // threads wait for each other at different places, or for one that has ended
-    MISALIGNED,
+    MISALIGNED_COPY,
+    MISALIGNED_ACCESS,
 };
 
 Failure launch(const char *kernel, const unsigned grid[3], unsigned shared_bytes, const void *args, unsigned args_size);
@@ -109,6 +110,14 @@ inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 inline uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
+
+template <class V> V &in_memory(void *place, int i = 0) {
+    static V elsewhere;
+    if (reinterpret_cast<uintptr_t>(place) % sizeof(V) == 0) return static_cast<V *>(place)[i];
+    emulation::fail(emulation::MISALIGNED_ACCESS);
+    return elsewhere;
+}
+template <class V> const V &in_memory(const void *place, int i = 0) { return in_memory<V>(const_cast<void *>(place), i); }
 
 inline unsigned char *shared_memory() { return emulation::shared; }
 

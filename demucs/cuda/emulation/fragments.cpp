@@ -12,7 +12,7 @@ uint16_t element(const void *row, int i) { return static_cast<const uint16_t *>(
 
 void load(void *const lanes[32], int matrices, bool transposed) {
     for (int i = 0; i < 8 * matrices; i++)
-        if (reinterpret_cast<uintptr_t>(of<Matrices>(lanes, i).row) % 16) return fail(MISALIGNED);
+        if (reinterpret_cast<uintptr_t>(of<Matrices>(lanes, i).row) % 16) return fail(MISALIGNED_COPY);
     for (int lane = 0; lane < 32; lane++)
         for (int matrix = 0; matrix < matrices; matrix++) {
             int g = lane / 4, t = 2 * (lane % 4);

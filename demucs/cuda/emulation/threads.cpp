@@ -202,7 +202,7 @@ __attribute__((noinline)) void meet(Meeting meeting, void *brought) {
 }
 
 void copy(void *to, const void *from) {
-    if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % 16) return fail(MISALIGNED);
+    if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % 16) return fail(MISALIGNED_COPY);
     if (random_bits() % 2)
         memcpy(to, from, 16);
     else

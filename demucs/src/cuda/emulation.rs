@@ -127,6 +127,7 @@ unsafe fn run(kernel: &CString, grid: [u32; 3], shared: u32, args: *const c_void
         4 => "it writes beyond its shared memory",
         5 => "its threads wait for each other at different places",
         6 => "it copies from or to an address that is no multiple of 16",
+        7 => "it reads or writes several values at once at an address that is no multiple of their size",
         _ => "the emulation does not say why",
     };
     Err(Error::Card(format!("{}: {why}", kernel.to_string_lossy())))

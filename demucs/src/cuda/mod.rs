@@ -25,6 +25,8 @@ mod network;
 #[cfg(feature = "emulation")]
 #[cfg(test)]
 mod network_tests;
+#[cfg(all(test, feature = "emulation"))]
+mod norm_tests;
 #[cfg(feature = "cuda")]
 mod nvidia;
 mod on_card;

@@ -93,6 +93,30 @@ fn kernels() -> Vec<(&'static str, Box<dyn Arguments>)> {
     ]
 }
 
+#[test]
+fn values_that_are_read_at_once_at_an_odd_place_are_noticed() {
+    let card = Card::emulated();
+    let memory = card.zeroed(64).unwrap();
+    // The weights are not where four floats can be read at once.
+    let args = arguments::NormGelu {
+        values: memory.address(),
+        moments: memory.address(),
+        weight: memory.address() + 4,
+        bias: memory.address(),
+        groups: 1,
+        group_tokens: 1,
+        width: 4,
+        partials: memory.address(),
+        ..arguments::NormGelu::default()
+    };
+    let launch =
+        Launch { kernel: "norm_gelu_f32".into(), grid: [1; 3], shared: 512 * 8, args: Box::new(args) };
+    // SAFETY: the memory is here until the sequence has run.
+    let sequence = unsafe { card.sequence(vec![launch]) }.unwrap();
+    let error = card.stream().unwrap().run(&sequence).unwrap_err().to_string();
+    assert!(error.ends_with("at an address that is no multiple of their size"), "{error}");
+}
+
 #[derive(Debug)]
 #[repr(C)]
 struct Other([u64; 50]);
