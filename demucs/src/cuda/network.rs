@@ -183,7 +183,7 @@ impl Compiled {
     /// [`Error::Card`] where the card fails.
     ///
     /// # Panics
-    /// Where there is no recording for such a batch: those are of powers of two, and of the most.
+    /// Where a batch is larger than [`Self::most`].
     pub fn time(&self, batch: usize) -> Result<f64> {
         self.workspace.alone(|stream| stream.time(self.sequence(batch)))
     }
@@ -222,9 +222,10 @@ pub(super) fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Numbers of segments that there are recordings for: powers of two, and the most.
+/// Numbers of segments that there are recordings for: all, since what a song has over would else be computed with segments that
+/// nobody asked for (48 for 41), and a recording is some hundred launches.
 fn sizes(most: usize) -> impl Iterator<Item = usize> {
-    (0..usize::BITS).map(|power| 1 << power).take_while(move |size| *size < most).chain([most])
+    1..=most
 }
 
 /// The recordings of a network for each slot, and its weights.
