@@ -5,8 +5,8 @@
 #pragma once
 #include <stdint.h>
 
-// Where tokens lie, in elements from the beginning of a buffer. Around the tokens there are zeros, as wide as what reads
-// the buffer needs; nobody ever writes there.
+// Where tokens lie, in elements from the beginning of a buffer; a segment has fewer than 2^31. Around the tokens there are
+// zeros, as wide as what reads the buffer needs; nobody ever writes there.
 struct Layout {
     int64_t start;  // the first token of the first row of the first segment
     int64_t batch;  // from one segment to the next

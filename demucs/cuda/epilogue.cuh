@@ -17,8 +17,7 @@ enum : int {
     GLU = 4,    // a value by the sigmoid of its gate: scaled where normalised, else plus the embedding of its row
     ADD = 8,    // to what is there
     FLOAT = 16, // the output is float, whatever the input is
-    STORE = 32,
-    SUM = 64, // of values and of squares, as they are stored
+    SUM = 32,   // of values and of squares, as they are stored
 };
 
 // Where what comes of a token goes: those columns that are step s of a transposed convolution to `position` + s.
@@ -26,8 +25,7 @@ struct Place {
     int64_t at;
     int32_t position, row;
 
-    DEVICE Place(const Product &args, int index) {
-        Token token(args.from, index);
+    DEVICE Place(const Product &args, Token token) {
         row = token.row;
         position = 0;
         if (args.steps > 1 && args.along_rows)
@@ -35,17 +33,6 @@ struct Place {
         else if (args.steps > 1)
             position = token.token = args.steps * token.token - args.before;
         at = token.in(args.to);
-    }
-};
-
-// Where columns go, counted from there.
-struct Column {
-    int64_t at;
-    int32_t step;
-
-    DEVICE Column(const Product &args, int column) {
-        step = args.steps > 1 ? column / args.step_columns : 0;
-        at = column + step * ((args.along_rows ? args.to.row : args.to.token) - args.step_columns);
     }
 };
 
@@ -61,117 +48,136 @@ struct Seen {
     }
 };
 
-// What becomes of 8 columns of a token.
-template <class T, int WHAT> struct Unit {
+// What becomes of 8 columns, the same for all tokens of a group.
+template <class T, int WHAT> class Unit {
+  public:
     using Output = std::conditional_t<(WHAT & FLOAT) != 0, float, T>;
     static constexpr int WIDTH = WHAT & GLU ? 4 : 8;
+    using There = Elements<Output, WIDTH>;
 
-    Elements<Output, WIDTH> there;
+  private:
+    float gain[8], shift[8], scale[4]; // a sum times its gain, which is 1 without a norm, and its shift; what is gated by scale
+    Output *output;
+    int32_t step, limit;
+    const float *embedding;
+    int32_t embedding_row;
 
-    // Where the result goes, or null.
-    static DEVICE Output *output(const Product &args, const Place &place, const Column &to) {
-        int position = place.position + to.step, limit = args.steps > 1 ? args.limit : 1;
-        return position >= 0 && position < limit ? static_cast<Output *>(args.output) + place.at + to.at : nullptr;
-    }
-
-    // Asks for what it is added to.
-    DEVICE void ask(const Output *from) {
-        if (from) there.load(from);
-    }
-
-    // Values of `column` and those behind it, of a token of that row.
-    DEVICE void
-    finish(const Product &args, int group, int row, int column, Output *output, float (&v)[8], Seen &seen) {
-        float bias[8];
-        load(bias, args.bias + column);
-        UNROLL for (int i = 0; i < 8; i++) v[i] += bias[i];
-        if (WHAT & GELU) UNROLL for (int i = 0; i < 8; i++) v[i] = gelu(v[i]);
+  public:
+    DEVICE Unit(const Product &args, int group, int column) {
+        load(shift, args.bias + column);
         if (WHAT & NORM) {
-            float weight[8], mean = args.moments[2 * group], gain = args.moments[2 * group + 1];
-            load(weight, args.norm_weight + column);
+            float bias[8], mean = args.moments[2 * group], group_gain = args.moments[2 * group + 1];
+            load(gain, args.norm_weight + column);
             load(bias, args.norm_bias + column);
-            UNROLL for (int i = 0; i < 8; i++) v[i] = (v[i] - mean) * gain * weight[i] + bias[i];
+            load(scale, args.scale + column / 2);
+            UNROLL for (int i = 0; i < 8; i++) {
+                gain[i] *= group_gain;
+                shift[i] = (shift[i] - mean) * gain[i] + bias[i];
+            }
         }
+        int to = column * WIDTH / 8;
+        limit = args.limit;
+        step = args.steps > 1 ? to / args.step_columns : 0;
+        output = static_cast<Output *>(args.output) + to +
+                 step * ((args.along_rows ? args.to.row : args.to.token) - args.step_columns);
+        if (WHAT & GLU && !(WHAT & NORM)) {
+            embedding = args.embedding ? args.embedding + column / 2 : nullptr;
+            embedding_row = args.columns / 2;
+        }
+    }
+
+    // Where the result of a token goes, or null.
+    DEVICE Output *to(const Place &place) const {
+        int position = place.position + step;
+        return position >= 0 && position < limit ? output + place.at : nullptr;
+    }
+
+    // The sums of a token's columns, which are stored on what is `there`.
+    DEVICE void finish(const Place &place, const There &there, float (&v)[8], Seen &seen) const {
+        UNROLL for (int i = 0; i < 8; i++) v[i] = WHAT & NORM ? v[i] * gain[i] + shift[i] : v[i] + shift[i];
+        if (WHAT & GELU) UNROLL for (int i = 0; i < 8; i++) v[i] = gelu(v[i]);
         if constexpr ((WHAT & GLU) != 0) {
             float gated[4], with[4] = {};
-            if (WHAT & NORM)
-                load(with, args.scale + column / 2);
-            else if (args.embedding)
-                load(with, args.embedding + (static_cast<int64_t>(row) * args.columns + column) / 2);
+            if (!(WHAT & NORM) && embedding) load(with, embedding + static_cast<int64_t>(place.row) * embedding_row);
             UNROLL for (int i = 0; i < 4; i++) {
                 gated[i] = v[2 * i] * sigmoid(v[2 * i + 1]);
-                gated[i] = WHAT & NORM ? gated[i] * with[i] : gated[i] + with[i];
+                gated[i] = WHAT & NORM ? gated[i] * scale[i] : gated[i] + with[i];
             }
-            put(output, gated, seen);
+            put(place, there, gated, seen);
         } else {
-            put(output, v, seen);
+            put(place, there, v, seen);
         }
     }
 
   private:
-    DEVICE void put(Output *output, float (&v)[WIDTH], Seen &seen) {
-        if (WHAT & STORE) {
-            if (!output) return;
-            if (WHAT & ADD) {
-                float before[WIDTH];
-                there.to(before);
-                UNROLL for (int i = 0; i < WIDTH; i++) v[i] += before[i];
-            }
-            there.from(v);
-            there.store(output);
-            if (WHAT & SUM) there.to(v);
+    DEVICE void put(const Place &place, const There &there, float (&v)[WIDTH], Seen &seen) const {
+        Output *output = to(place);
+        if (!output) return;
+        if (WHAT & ADD) {
+            float before[WIDTH];
+            there.to(before);
+            UNROLL for (int i = 0; i < WIDTH; i++) v[i] += before[i];
         }
+        store_rounded(output, v);
         if (WHAT & SUM) seen.add(v);
     }
 };
 
-// What the epilogue has in shared memory, where the slices were.
+// 8 values whose halves have changed places where there is a twist of 4.
+DEVICE void load_halves(float (&v)[8], const float *from, int twist) {
+    float low[4], high[4];
+    load(low, from + twist);
+    load(high, from + (twist ^ 4));
+    UNROLL for (int i = 0; i < 4; i++) v[i] = low[i], v[4 + i] = high[i];
+}
+
+// What the epilogue has in shared memory, where the slices were. A warp's tokens go through it some columns at a time, so
+// that a thread has the same columns of several tokens. The halves of an odd token's 8 columns change places: then neither
+// the fragments that come in nor the columns that go out meet in a bank.
 template <int BN> struct Staging {
-    static constexpr int WIDTH = Warps<BN>::COLUMNS;
-    static constexpr int STRIDE = WIDTH + 8; // the same columns of 4 rows are in different banks
-    float values[THREADS / 32][16 * STRIDE];
+    static constexpr int ACROSS = Warps<BN>::COLUMNS % 32 ? 2 : 4; // threads of a token
+    static constexpr int WIDTH = ACROSS * 8, STRIDE = WIDTH + 8;
+    float values[THREADS / 32][Warps<BN>::TOKENS * STRIDE];
     double sums[THREADS / 32][2];
-    alignas(16) unsigned char places[TILE * sizeof(Place)], columns[BN / 8 * sizeof(Column)];
 };
 
 template <class T, int BN, int WHAT>
-DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &sums) {
+DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &sums, const Place *places) {
     using Stage = Staging<BN>;
-    static_assert(sizeof(Stage) <= STAGES * Loader<T, BN>::BYTES, "the epilogue needs no more than the slices");
+    constexpr int ACROSS = Stage::ACROSS, ALONG = 32 / ACROSS, COUNT = Warps<BN>::TOKENS / ALONG;
+    static_assert(sizeof(Stage) <= Loader<T, BN>::RING, "the epilogue needs no more than the slices");
     auto &stage = *reinterpret_cast<Stage *>(shared_memory());
-    auto *places = reinterpret_cast<Place *>(stage.places);
-    auto *columns = reinterpret_cast<Column *>(stage.columns);
     int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
-    int first_column = static_cast<int>(blockIdx.y) * BN;
-    if (thread < tokens.count) places[thread] = Place(args, tokens.first + thread);
-    if (thread < BN / 8) columns[thread] = Column(args, (first_column + thread * 8) * Unit<T, WHAT>::WIDTH / 8);
-    sync();
-
-    Seen seen;
-    int first_token = warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS;
+    int first_token = warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS + lane / ACROSS;
+    int first_column = static_cast<int>(blockIdx.y) * BN + warp % Warps<BN>::ACROSS * Warps<BN>::COLUMNS + lane % ACROSS * 8;
+    int in = lane / 4 * Stage::STRIDE + ((lane % 4 * 2) ^ (lane / 4 % 2 * 4));
+    int out = lane / ACROSS * Stage::STRIDE + lane % ACROSS * 8, twist = lane / ACROSS % 2 * 4;
     float *values = stage.values[warp];
-    UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
-        constexpr int UNITS = Stage::WIDTH / 8; // of a token
-        Unit<T, WHAT> units[UNITS / 2];
-        auto token = [&](int j) { return first_token + i * 16 + (j * 32 + lane) / UNITS; };
-        auto part = [&](int j) { return warp % Warps<BN>::ACROSS * UNITS + (j * 32 + lane) % UNITS; };
-        auto inside = [&](int j) { return token(j) < tokens.count && first_column + part(j) * 8 < args.columns; };
-        auto output = [&](int j) { return Unit<T, WHAT>::output(args, places[token(j)], columns[part(j)]); };
-        if (WHAT & ADD) // all at once, before any of it is needed
-            UNROLL for (int j = 0; j < UNITS / 2; j++)
-                if (inside(j)) units[j].ask(output(j));
-        UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++) {
-            float *to = values + lane / 4 * Stage::STRIDE + j * 8 + lane % 4 * 2;
-            store(to, {sums.at[i][j][0], sums.at[i][j][1]});
-            store(to + 8 * Stage::STRIDE, {sums.at[i][j][2], sums.at[i][j][3]});
+    Seen seen;
+    UNROLL for (int part = 0; part < Warps<BN>::COLUMNS / Stage::WIDTH; part++) {
+        UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
+            UNROLL for (int j = 0; j < ACROSS; j++) {
+                const auto &sum = sums.at[i][part * ACROSS + j];
+                float *to = values + i * 16 * Stage::STRIDE + in + j * 8;
+                store(to, {sum[0], sum[1]});
+                store(to + 8 * Stage::STRIDE, {sum[2], sum[3]});
+            }
         }
         sync_warp();
-        UNROLL for (int j = 0; j < UNITS / 2; j++) {
-            if (!inside(j)) continue;
-            float v[8];
-            load(v, values + (j * 32 + lane) / UNITS * Stage::STRIDE + (j * 32 + lane) % UNITS * 8);
-            auto *to = WHAT & STORE ? output(j) : nullptr;
-            units[j].finish(args, tokens.group, places[token(j)].row, first_column + part(j) * 8, to, v, seen);
+        int column = first_column + part * Stage::WIDTH;
+        if (column < args.columns) {
+            Unit<T, WHAT> unit(args, tokens.group, column);
+            auto inside = [&](int i) { return first_token + i * ALONG < tokens.count; };
+            typename Unit<T, WHAT>::There there[COUNT];
+            if (WHAT & ADD) // all at once, before any of it is needed
+                UNROLL for (int i = 0; i < COUNT; i++)
+                    if (const auto *from = inside(i) ? unit.to(places[first_token + i * ALONG]) : nullptr) there[i].load(from);
+            UNROLL for (int i = 0; i < COUNT; i++) {
+                if (!inside(i)) continue;
+                float v[8];
+                load_halves(v, values + i * ALONG * Stage::STRIDE + out, twist);
+                unit.finish(places[first_token + i * ALONG], there[i], v, seen);
+            }
         }
         sync_warp();
     }

@@ -1,6 +1,6 @@
 // The product of tokens with weights: product_<f16|f32>_<columns of a tile>_<epilogue>.
 // Blocks: groups * tiles of TILE tokens of a group, by tiles of columns. Shared memory: 256 * (TILE + columns of a
-// tile) bytes.
+// tile) + 16 * TILE bytes.
 #pragma once
 #include "epilogue.cuh"
 
@@ -15,26 +15,30 @@ template <class T> constexpr int blocks(int columns) {
 template <class T, int BN, int WHAT> DEVICE void compute(const Product &args) {
     Tokens tokens(args);
     Sums<BN> sums;
-    sum_up<T, BN>(args, tokens, sums);
-    finish<T, BN, WHAT>(args, tokens, sums);
+    auto *places = reinterpret_cast<Place *>(shared_memory() + Loader<T, BN>::RING);
+    int thread = static_cast<int>(threadIdx.x);
+    sum_up<T, BN>(args, tokens, sums, [&] {
+        if (thread < tokens.count) places[thread] = Place(args, tokens.first.behind(args.from, thread));
+    });
+    finish<T, BN, WHAT>(args, tokens, sums, places);
 }
 
 } // namespace product
 
-#define PRODUCT(type, T, BN, epilogue, what)                                                          \
-    KERNEL(product_##type##_##BN##_##epilogue, Product, product::THREADS, product::blocks<T>(BN)) {   \
-        using namespace product;                                                                      \
-        compute<T, BN, what>(args);                                                                   \
+#define PRODUCT(type, T, BN, epilogue, what)                                                        \
+    KERNEL(product_##type##_##BN##_##epilogue, Product, product::THREADS, product::blocks<T>(BN)) { \
+        using namespace product;                                                                    \
+        compute<T, BN, what>(args);                                                                 \
     }
 
-#define PRODUCTS(type, T, BN)                                                \
-    PRODUCT(type, T, BN, store, STORE)                                       \
-    PRODUCT(type, T, BN, store_float, STORE | FLOAT)                         \
-    PRODUCT(type, T, BN, gelu, GELU | STORE)                                 \
-    PRODUCT(type, T, BN, gelu_add, GELU | ADD | STORE)                       \
-    PRODUCT(type, T, BN, add, ADD | STORE)                                   \
-    PRODUCT(type, T, BN, add_float, ADD | STORE | FLOAT)                     \
-    PRODUCT(type, T, BN, add_float_sums, ADD | STORE | FLOAT | SUM)          \
-    PRODUCT(type, T, BN, store_sums, STORE | SUM)                            \
-    PRODUCT(type, T, BN, glu, GLU | STORE)                                   \
-    PRODUCT(type, T, BN, norm_glu, NORM | GLU | ADD | STORE)
+#define PRODUCTS(type, T, BN)                               \
+    PRODUCT(type, T, BN, store, 0)                          \
+    PRODUCT(type, T, BN, store_float, FLOAT)                \
+    PRODUCT(type, T, BN, gelu, GELU)                        \
+    PRODUCT(type, T, BN, gelu_add, GELU | ADD)              \
+    PRODUCT(type, T, BN, add, ADD)                          \
+    PRODUCT(type, T, BN, add_float, ADD | FLOAT)            \
+    PRODUCT(type, T, BN, add_float_sums, ADD | FLOAT | SUM) \
+    PRODUCT(type, T, BN, store_sums, SUM)                   \
+    PRODUCT(type, T, BN, glu, GLU)                          \
+    PRODUCT(type, T, BN, norm_glu, NORM | GLU | ADD)

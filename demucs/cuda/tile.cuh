@@ -24,20 +24,6 @@ template <int BN> struct Sums {
     float at[ROWS][COLUMNS][4];
 };
 
-// Which tokens a block has: a tile of one group.
-struct Tokens {
-    int group, tile, tiles; // tiles of a group
-    int first, count;
-
-    DEVICE explicit Tokens(const Product &args) {
-        tiles = (args.group_tokens + TILE - 1) / TILE;
-        group = static_cast<int>(blockIdx.x) / tiles;
-        tile = static_cast<int>(blockIdx.x) % tiles;
-        first = group * args.group_tokens + tile * TILE;
-        count = min(TILE, args.group_tokens - tile * TILE);
-    }
-};
-
 struct Token {
     int batch, row, token;
 
@@ -48,9 +34,32 @@ struct Token {
         row = rows - batch * layout.rows;
     }
 
-    DEVICE int64_t in(const Layout &layout) const {
-        return layout.start + batch * layout.batch + row * layout.row + token * layout.token;
+    // The one so many further on: in a few steps, since rows are long, where divisions would take more.
+    DEVICE Token behind(const Layout &layout, int steps) const {
+        Token other = *this;
+        for (other.token += steps; other.token >= layout.tokens; other.token -= layout.tokens) {
+            if (++other.row < layout.rows) continue;
+            other.row = 0;
+            other.batch++;
+        }
+        return other;
     }
+
+    DEVICE int64_t in(const Layout &layout) const {
+        int within = row * static_cast<int>(layout.row) + token * static_cast<int>(layout.token);
+        return layout.start + batch * layout.batch + within;
+    }
+};
+
+// Which tokens a block has: a tile of one group.
+struct Tokens {
+    int tiles, group, before, count; // tiles of a group, tokens of it before these
+    Token first;
+
+    DEVICE explicit Tokens(const Product &args)
+        : tiles((args.group_tokens + TILE - 1) / TILE), group(static_cast<int>(blockIdx.x) / tiles),
+          before((static_cast<int>(blockIdx.x) - group * tiles) * TILE), count(min(TILE, args.group_tokens - before)),
+          first(args.from, group * args.group_tokens + before) {}
 };
 
 // Where a chunk of 16 bytes of a slice's row lies: 8 rows of the same chunk are in different banks, and so are the 4
@@ -70,14 +79,15 @@ template <class T, int BN> class Loader {
     int wanted = 0; // bits: tokens, then columns
 
   public:
-    static constexpr int BYTES = (TILE + BN) * SLICE;
+    static constexpr int BYTES = (TILE + BN) * SLICE, RING = STAGES * BYTES;
 
     DEVICE Loader(const Product &args, const Tokens &mine) {
         int row = static_cast<int>(threadIdx.x) / 4, chunk = static_cast<int>(threadIdx.x) % 4;
         at = kept(swizzled(row, chunk));
         step = kept(args.k * STRIDE);
+        Token token = mine.first.behind(args.from, row);
         UNROLL for (int i = 0; i < TOKENS; i++) {
-            Token token(args.from, mine.first + row + i * STRIDE);
+            if (i > 0) token = token.behind(args.from, STRIDE);
             tokens[i] = static_cast<const T *>(args.input) + token.in(args.from) + chunk * CHUNK % 16;
             if (row + i * STRIDE < mine.count) wanted |= 1 << i;
         }
@@ -170,7 +180,9 @@ template <class T, int BN> class Multiplier {
     }
 };
 
-template <class T, int BN> DEVICE void sum_up(const Product &args, const Tokens &tokens, Sums<BN> &sums) {
+// `meanwhile` is done while the first slices are under way.
+template <class T, int BN, class Meanwhile>
+DEVICE void sum_up(const Product &args, const Tokens &tokens, Sums<BN> &sums, Meanwhile meanwhile) {
     Loader<T, BN> loader(args, tokens);
     Multiplier<T, BN> multiplier;
     Shared ring = kept(shared_address(shared_memory()));
@@ -178,6 +190,7 @@ template <class T, int BN> DEVICE void sum_up(const Product &args, const Tokens 
     static_assert((STAGES & (STAGES - 1)) == 0, "else the ring has no such beginning");
     int slices = args.k * static_cast<int>(sizeof(T)) / SLICE;
     UNROLL for (int i = 0; i < STAGES - 1; i++) loader.next(slice(i), slices - i);
+    meanwhile();
     UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++)
         UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++)
             UNROLL for (int k = 0; k < 4; k++) sums.at[i][j][k] = 0;

@@ -153,9 +153,9 @@ fn product(mut args: Product, finish: Finish, batch: usize, half: bool) -> Launc
     launch(name, [tiles, columns.div_ceil(tile), 1], shared(tile), args)
 }
 
-/// Bytes of shared memory of a product: four slices of 64 bytes of each of its tokens and columns.
+/// Bytes of shared memory of a product: four slices of 64 bytes of each of its tokens and columns, and where tokens go.
 fn shared(tile: usize) -> usize {
-    256 * (TILE + tile)
+    256 * (TILE + tile) + 16 * TILE
 }
 
 /// Threads of the blocks that take a sample or a bin each.
