@@ -64,7 +64,9 @@ fn triangle(mut columns: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
         let left = dot(column, column).sqrt();
         let length = if left > NOTHING * whole { left } else { 0.0 };
         let scale = if length > 0.0 { length.recip() } else { 0.0 };
-        column.iter_mut().for_each(|value| *value *= scale);
+        for value in column.iter_mut() {
+            *value *= scale;
+        }
         row.push(length);
         triangle.push(row);
     }
