@@ -18,4 +18,13 @@ pub(super) struct Kernel {
     pub(super) threads: u32,
 }
 
+/// The kernel of that name, and which of the modules has it.
+pub(super) fn find(name: &str) -> Option<(usize, &'static Kernel)> {
+    let mut all = MODULES
+        .iter()
+        .enumerate()
+        .flat_map(|(i, module)| module.kernels.iter().map(move |kernel| (i, kernel)));
+    all.find(|(_, kernel)| kernel.name == name)
+}
+
 include!(concat!(env!("OUT_DIR"), "/modules.rs"));

@@ -57,7 +57,7 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     /// Looks a kernel up that takes so many bytes of arguments and of shared memory.
     fn kernel(&self, name: &str, args: usize, shared: u32) -> Result<Kernel>;
     unsafe fn launch(&self, stream: Handle, launch: &Prepared) -> Result<()>;
-    /// All launches as one, where that is any faster.
+    /// All launches as one, where that is possible and any faster.
     unsafe fn record(&self, launches: &[Prepared]) -> Result<Option<Handle>>;
     unsafe fn replay(&self, stream: Handle, recording: Handle) -> Result<()>;
     unsafe fn drop_recording(&self, recording: Handle);

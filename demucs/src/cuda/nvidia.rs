@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_int, c_void};
 use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction_attribute, CUresult};
@@ -21,6 +22,14 @@ const CAPABILITY: (u32, u32) = (8, 0);
 const NEWEST: u32 = 9;
 /// Shared memory that a kernel has without asking for it.
 const SHARED: u32 = 48 << 10;
+
+/// A driver refuses to wait for a whole card while one of its streams is recorded, and the recording is lost: whoever does either
+/// has this. All that a process has of a card is one context, whoever opened it.
+static WHOLE: Mutex<()> = Mutex::new(());
+
+fn whole() -> MutexGuard<'static, ()> {
+    WHOLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 #[derive(Debug)]
 pub(super) struct Nvidia {
@@ -152,6 +161,19 @@ fn failed(what: &str) -> impl Fn(DriverError) -> Error {
     }
 }
 
+/// A driver may put the load of a kernel off until its first launch, which is no time to load anything where it is recorded.
+/// Drivers that have no such function load it when it is looked up.
+unsafe fn load_now(function: sys::CUfunction) -> Driven<()> {
+    type Load = unsafe extern "C" fn(sys::CUfunction) -> CUresult;
+    // SAFETY: the driver's library has it by this name with these arguments; the function is the caller's.
+    unsafe {
+        match sys::culib().get::<Load>(b"cuFuncLoad\0") {
+            Ok(load) => load(function).result(),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
 fn pointer<T>(handle: Handle) -> *mut T {
     ptr::with_exposed_provenance_mut(handle)
 }
@@ -169,6 +191,7 @@ impl Driver for Nvidia {
     fn allocate(&self, bytes: usize) -> Result<u64> {
         self.enter()?;
         let what = format!("{bytes} bytes");
+        let _whole = whole();
         // SAFETY: nobody else has the address yet. Zeros are there before anything that other streams are given.
         unsafe {
             let address = result::malloc_sync(bytes.max(1)).map_err(failed(&what))?;
@@ -183,12 +206,14 @@ impl Driver for Nvidia {
     }
 
     unsafe fn free(&self, address: u64, _: usize) {
+        let _whole = whole();
         // SAFETY: it was allocated there.
         self.leave(|| unsafe { result::ctx::synchronize().and(result::free_sync(address)) });
     }
 
     fn allocate_pinned(&self, bytes: usize) -> Result<*mut c_void> {
         self.enter()?;
+        let _whole = whole();
         // SAFETY: nobody else has the address yet, and there are these bytes.
         unsafe {
             let address = result::malloc_host(bytes.max(1), 0).map_err(failed("pinned memory"))?;
@@ -198,6 +223,7 @@ impl Driver for Nvidia {
     }
 
     unsafe fn free_pinned(&self, address: *mut c_void, _: usize) {
+        let _whole = whole();
         // SAFETY: it was allocated there.
         self.leave(|| unsafe { result::free_host(address) });
     }
@@ -283,32 +309,27 @@ impl Driver for Nvidia {
 
     fn kernel(&self, name: &str, args: usize, shared: u32) -> Result<Kernel> {
         self.enter()?;
-        let mut all = compiled::MODULES
-            .iter()
-            .zip(&self.modules)
-            .flat_map(|(compiled, &module)| compiled.kernels.iter().map(move |kernel| (kernel, module)));
-        let found = all.find(|(kernel, _)| kernel.name == name);
-        let (kernel, module) =
-            found.ok_or_else(|| Error::Card(format!("{name}: there is no such kernel")))?;
+        let (module, kernel) =
+            compiled::find(name).ok_or_else(|| Error::Card(format!("{name}: there is no such kernel")))?;
         if kernel.args != args {
             return Err(Error::Card(format!("{name}: it takes arguments of another size")));
         }
         let most = self.properties.shared;
         if shared > most {
-            return Err(Error::Card(format!(
-                "{name}: {shared} bytes of shared memory, this card has {most}"
-            )));
+            return Err(Error::Card(format!("{name}: {shared} bytes of shared memory, of {most}")));
         }
         let name = CString::new(name).map_err(|_| Error::Card("a kernel's name has a 0 in it".into()))?;
         // SAFETY: the module lives as long as this, and so does the function.
         let function = unsafe {
-            let function = result::module::get_function(module, name.clone()).map_err(failed("kernel"))?;
+            let function =
+                result::module::get_function(self.modules[module], name.clone()).map_err(failed("kernel"))?;
             if shared > SHARED {
                 // Of launches of one kernel the largest counts.
                 let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
                 result::function::set_function_attribute(function, attribute, most as i32)
                     .map_err(failed("shared memory of a kernel"))?;
             }
+            load_now(function).map_err(failed("load of a kernel"))?;
             function
         };
         Ok(Kernel { name, threads: kernel.threads, function: function.expose_provenance() })
@@ -329,11 +350,12 @@ impl Driver for Nvidia {
     }
 
     unsafe fn record(&self, launches: &[Prepared]) -> Result<Option<Handle>> {
-        let failed = failed("recording");
         let handle = self.new_stream()?;
         let stream = pointer(handle);
+        let whole = whole();
         // Other threads may go on meanwhile.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        let failed = failed("recording");
         // SAFETY: the stream is ours, and so is the graph; nothing of it runs yet.
         let recording = unsafe {
             result::stream::begin_capture(stream, mode).map_err(&failed).and_then(|()| {
@@ -349,9 +371,17 @@ impl Driver for Nvidia {
                 recording
             })
         };
+        drop(whole);
         // SAFETY: it is ours.
         unsafe { self.drop_stream(handle) };
-        Ok(Some(recording?.expose_provenance()))
+        // Launches can be given one by one as well, and if it is the card that fails, the first of them says so.
+        recording.map_or_else(
+            |error| {
+                tracing::warn!(%error, "the card gets launches one by one: it takes no recording of them");
+                Ok(None)
+            },
+            |recording| Ok(Some(recording.expose_provenance())),
+        )
     }
 
     unsafe fn replay(&self, stream: Handle, recording: Handle) -> Result<()> {
@@ -361,6 +391,7 @@ impl Driver for Nvidia {
     }
 
     unsafe fn drop_recording(&self, recording: Handle) {
+        let _whole = whole();
         // SAFETY: the caller's.
         self.leave(|| unsafe {
             result::ctx::synchronize().and(result::graph::exec_destroy(pointer(recording)))

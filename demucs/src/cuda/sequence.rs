@@ -48,7 +48,7 @@ impl Sequence {
         Self { card: card.clone(), launches, recording: Mutex::new(None) }
     }
 
-    /// Records it: from now on the card gets all of it at once.
+    /// Records it: from now on the card gets all of it at once, if it takes recordings.
     ///
     /// # Errors
     /// [`crate::Error::Card`] where it fails, and [`crate::Error::OutOfMemory`].
