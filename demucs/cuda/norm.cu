@@ -120,7 +120,8 @@ DEVICE void foresee(const Form &form, const float *token, bool second, float &su
     for (int row = second ? 4 : 0; row < size; row += 4 * AGAIN) {
         float rows[4];
         load(rows, form.shift + row);
-        for (int column = row; column < size; column += 4) {
+        // Several at once would take registers that there are more blocks for.
+        UNROLL_BY(1) for (int column = row; column < size; column += 4) {
             float values[4];
             load(values, token + column);
             UNROLL for (int i = 0; i < 4; i++) {
@@ -132,7 +133,7 @@ DEVICE void foresee(const Form &form, const float *token, bool second, float &su
         UNROLL for (int j = 0; j < 4; j++) squares += rows[j] * rows[j];
     }
     if (!second) return;
-    for (int column = 0; column < size; column += 4) {
+    UNROLL_BY(1) for (int column = 0; column < size; column += 4) {
         float values[4], weights[4];
         load(values, token + column);
         load(weights, form.sums + column);
@@ -146,21 +147,22 @@ template <class T> DEVICE void norm_gelu(const NormGelu &args) {
     const float mean = args.moments[group * 2], gain = args.moments[group * 2 + 1];
     T *values = static_cast<T *>(args.values) + (static_cast<int64_t>(group) * args.group_tokens + tile * TILE) * width;
     float *shared = reinterpret_cast<float *>(shared_memory());
-    const int quads = tokens * (width / 4);
+    const int across = args.form.size / 4, quads = tokens * across; // what is behind is 0 and remains it
     for (int first = threadIdx.x; first < quads; first += THREADS * STEPS) {
         float x[STEPS][4];
         UNROLL for (int i = 0; i < STEPS; i++) {
             const int quad = first + i * THREADS;
-            if (quad < quads) load(x[i], values + quad * 4);
+            const int token = quad / across, channel = (quad - token * across) * 4;
+            if (quad < quads) load(x[i], values + token * width + channel);
         }
         UNROLL for (int i = 0; i < STEPS; i++) {
-            const int quad = first + i * THREADS, token = quad / (width / 4), channel = quad * 4 - token * width;
+            const int quad = first + i * THREADS, token = quad / across, channel = (quad - token * across) * 4;
             if (quad >= quads) continue;
             float weight[4], bias[4];
             load(weight, args.weight + channel);
             load(bias, args.bias + channel);
             UNROLL for (int c = 0; c < 4; c++) x[i][c] = gelu((x[i][c] - mean) * gain * weight[c] + bias[c]);
-            store_rounded(values + quad * 4, x[i]);
+            store_rounded(values + token * width + channel, x[i]);
             store(shared + token * (width + 4) + channel, x[i]);
         }
     }
@@ -182,8 +184,8 @@ KERNEL(layer_norm_f32, LayerNorm, norms::THREADS) { norms::layer_norm<float>(arg
 KERNEL(layer_norm_float, LayerNorm, norms::THREADS) { norms::layer_norm<float>(args); }
 
 // Grid: groups times (group_tokens / 128, rounded up). Shared memory: 512 * (width + 4) bytes.
-KERNEL(norm_gelu_f16, NormGelu, norms::THREADS) { norms::norm_gelu<half>(args); }
-KERNEL(norm_gelu_f32, NormGelu, norms::THREADS) { norms::norm_gelu<float>(args); }
+KERNEL(norm_gelu_f16, NormGelu, norms::THREADS, 8) { norms::norm_gelu<half>(args); }
+KERNEL(norm_gelu_f32, NormGelu, norms::THREADS, 8) { norms::norm_gelu<float>(args); }
 
 // Grid: parts, groups. Shared memory: 128 bytes.
 KERNEL(sums, Sums, norms::THREADS) {
