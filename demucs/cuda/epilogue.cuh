@@ -25,6 +25,7 @@ struct Place {
     int64_t at;
     int32_t position, row;
 
+    Place() = default;
     DEVICE Place(const Product &args, Token token) {
         row = token.row;
         position = 0;
@@ -34,6 +35,12 @@ struct Place {
             position = token.token = args.steps * token.token - args.before;
         at = token.in(args.to);
     }
+};
+
+// What the epilogue has to know, which is known before the sums are and would have to be in registers until then.
+struct Ahead {
+    Place places[TILE];
+    int32_t group, tokens, column, none; // tokens that there are, the tile's first column
 };
 
 // What a thread has seen, few enough values for floats.
@@ -142,14 +149,15 @@ template <int BN> struct Staging {
 };
 
 template <class T, int BN, int WHAT>
-DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &sums, const Place *places) {
+DEVICE void finish(const Product &args, const Ahead &ahead, const Sums<BN> &sums) {
     using Stage = Staging<BN>;
     constexpr int ACROSS = Stage::ACROSS, ALONG = 32 / ACROSS, COUNT = Warps<BN>::TOKENS / ALONG;
     static_assert(sizeof(Stage) <= Loader<T, BN>::RING, "the epilogue needs no more than the slices");
     auto &stage = *reinterpret_cast<Stage *>(shared_memory());
     int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
     int first_token = warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS + lane / ACROSS;
-    int first_column = static_cast<int>(blockIdx.y) * BN + warp % Warps<BN>::ACROSS * Warps<BN>::COLUMNS + lane % ACROSS * 8;
+    int first_column = ahead.column + warp % Warps<BN>::ACROSS * Warps<BN>::COLUMNS + lane % ACROSS * 8;
+    int group = ahead.group, tokens = ahead.tokens;
     int in = lane / 4 * Stage::STRIDE + ((lane % 4 * 2) ^ (lane / 4 % 2 * 4));
     int out = lane / ACROSS * Stage::STRIDE + lane % ACROSS * 8, twist = lane / ACROSS % 2 * 4;
     float *values = stage.values[warp];
@@ -166,26 +174,25 @@ DEVICE void finish(const Product &args, const Tokens &tokens, const Sums<BN> &su
         sync_warp();
         int column = first_column + part * Stage::WIDTH;
         if (column < args.columns) {
-            Unit<T, WHAT> unit(args, tokens.group, column);
-            auto inside = [&](int i) { return first_token + i * ALONG < tokens.count; };
+            Unit<T, WHAT> unit(args, group, column);
+            auto inside = [&](int i) { return first_token + i * ALONG < tokens; };
             typename Unit<T, WHAT>::There there[COUNT];
             if (WHAT & ADD) // all at once, before any of it is needed
                 UNROLL for (int i = 0; i < COUNT; i++)
-                    if (const auto *from = inside(i) ? unit.to(places[first_token + i * ALONG]) : nullptr) there[i].load(from);
+                    if (const auto *from = inside(i) ? unit.to(ahead.places[first_token + i * ALONG]) : nullptr) there[i].load(from);
             UNROLL for (int i = 0; i < COUNT; i++) {
                 if (!inside(i)) continue;
                 float v[8];
                 load_halves(v, values + i * ALONG * Stage::STRIDE + out, twist);
-                unit.finish(places[first_token + i * ALONG], there[i], v, seen);
+                unit.finish(ahead.places[first_token + i * ALONG], there[i], v, seen);
             }
         }
         sync_warp();
     }
     if (WHAT & SUM) {
-        int64_t part = static_cast<int64_t>(blockIdx.x) * gridDim.y + blockIdx.y;
         Totals totals{seen.sum, seen.squares};
         totals.gather<THREADS>(stage.sums[0]);
-        if (thread == 0) totals.store(args.partials + 2 * part);
+        if (thread == 0) totals.store(args.partials + 2 * static_cast<int64_t>(blockIdx.x));
     }
 }
 

@@ -1,6 +1,6 @@
 // The product of tokens with weights: product_<f16|f32>_<columns of a tile>_<epilogue>.
-// Blocks: groups * tiles of TILE tokens of a group, by tiles of columns. Shared memory: 256 * (TILE + columns of a
-// tile) + 16 * TILE bytes.
+// Blocks: groups * tiles of TILE tokens of a group * tiles of columns. Shared memory: 256 * (TILE + columns of a
+// tile) + 16 * (TILE + 1) bytes.
 #pragma once
 #include "epilogue.cuh"
 
@@ -13,14 +13,16 @@ template <class T> constexpr int blocks(int columns) {
 }
 
 template <class T, int BN, int WHAT> DEVICE void compute(const Product &args) {
-    Tokens tokens(args);
+    Tile<BN> tile(args);
+    Tokens tokens(args, tile.tokens);
     Sums<BN> sums;
-    auto *places = reinterpret_cast<Place *>(shared_memory() + Loader<T, BN>::RING);
+    auto &ahead = *reinterpret_cast<Ahead *>(shared_memory() + Loader<T, BN>::RING);
     int thread = static_cast<int>(threadIdx.x);
-    sum_up<T, BN>(args, tokens, sums, [&] {
-        if (thread < tokens.count) places[thread] = Place(args, tokens.first.behind(args.from, thread));
+    sum_up<T, BN>(args, tokens, tile.column, sums, [&] {
+        if (thread < tokens.count) ahead.places[thread] = Place(args, tokens.first.behind(args.from, thread));
+        if (thread == 0) ahead.group = tokens.group, ahead.tokens = tokens.count, ahead.column = tile.column;
     });
-    finish<T, BN, WHAT>(args, tokens, sums, places);
+    finish<T, BN, WHAT>(args, ahead, sums);
 }
 
 } // namespace product

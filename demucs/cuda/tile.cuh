@@ -51,14 +51,24 @@ struct Token {
     }
 };
 
-// Which tokens a block has: a tile of one group.
+// Which tile a block has. Those of the same tokens follow each other, so that tokens come from memory once for all columns.
+template <int BN> struct Tile {
+    int tokens, column; // tiles of tokens before it, and its first column
+
+    DEVICE explicit Tile(const Product &args) {
+        int across = (args.columns + BN - 1) / BN, index = static_cast<int>(blockIdx.x);
+        tokens = index / across;
+        column = (index - tokens * across) * BN;
+    }
+};
+
+// The tokens of a tile, which are of one group.
 struct Tokens {
     int tiles, group, before, count; // tiles of a group, tokens of it before these
     Token first;
 
-    DEVICE explicit Tokens(const Product &args)
-        : tiles((args.group_tokens + TILE - 1) / TILE), group(static_cast<int>(blockIdx.x) / tiles),
-          before((static_cast<int>(blockIdx.x) - group * tiles) * TILE), count(min(TILE, args.group_tokens - before)),
+    DEVICE Tokens(const Product &args, int tile)
+        : tiles((args.group_tokens + TILE - 1) / TILE), group(tile / tiles), before((tile - group * tiles) * TILE), count(min(TILE, args.group_tokens - before)),
           first(args.from, group * args.group_tokens + before) {}
 };
 
@@ -81,17 +91,16 @@ template <class T, int BN> class Loader {
   public:
     static constexpr int BYTES = (TILE + BN) * SLICE, RING = STAGES * BYTES;
 
-    DEVICE Loader(const Product &args, const Tokens &mine) {
+    DEVICE Loader(const Product &args, const Tokens &mine, int first) {
         int row = static_cast<int>(threadIdx.x) / 4, chunk = static_cast<int>(threadIdx.x) % 4;
         at = kept(swizzled(row, chunk));
-        step = kept(args.k * STRIDE);
+        step = args.k * STRIDE;
         Token token = mine.first.behind(args.from, row);
         UNROLL for (int i = 0; i < TOKENS; i++) {
             if (i > 0) token = token.behind(args.from, STRIDE);
             tokens[i] = static_cast<const T *>(args.input) + token.in(args.from) + chunk * CHUNK % 16;
             if (row + i * STRIDE < mine.count) wanted |= 1 << i;
         }
-        int first = static_cast<int>(blockIdx.y) * BN;
         UNROLL for (int i = 0; i < COLUMNS; i++)
             if (row + i * STRIDE < min(BN, args.columns - first)) wanted |= 1 << (TOKENS + i);
         column = static_cast<const T *>(args.weights) + static_cast<int64_t>(first + row) * args.k + chunk * CHUNK;
@@ -182,8 +191,8 @@ template <class T, int BN> class Multiplier {
 
 // `meanwhile` is done while the first slices are under way.
 template <class T, int BN, class Meanwhile>
-DEVICE void sum_up(const Product &args, const Tokens &tokens, Sums<BN> &sums, Meanwhile meanwhile) {
-    Loader<T, BN> loader(args, tokens);
+DEVICE void sum_up(const Product &args, const Tokens &tokens, int first_column, Sums<BN> &sums, Meanwhile meanwhile) {
+    Loader<T, BN> loader(args, tokens, first_column);
     Multiplier<T, BN> multiplier;
     Shared ring = kept(shared_address(shared_memory()));
     auto slice = [=](int i) { return ring + (i & (STAGES - 1)) * Loader<T, BN>::BYTES; };

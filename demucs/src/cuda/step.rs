@@ -147,15 +147,15 @@ fn product(mut args: Product, finish: Finish, batch: usize, half: bool) -> Launc
     args.groups = (tokens / args.group_tokens as usize) as i32;
     let columns = args.columns as usize;
     let tile = tile_columns(columns);
-    let tiles = (args.group_tokens as usize).div_ceil(TILE) * args.groups as usize;
+    let tokens = (args.group_tokens as usize).div_ceil(TILE) * args.groups as usize;
     let kind = if half { "f16" } else { "f32" };
     let name = format!("product_{kind}_{tile}_{}", finish.name());
-    launch(name, [tiles, columns.div_ceil(tile), 1], shared(tile), args)
+    launch(name, [tokens * columns.div_ceil(tile), 1, 1], shared(tile), args)
 }
 
-/// Bytes of shared memory of a product: four slices of 64 bytes of each of its tokens and columns, and where tokens go.
+/// Bytes of shared memory of a product: four slices of 64 bytes of each of its tokens and columns, and what is known ahead.
 fn shared(tile: usize) -> usize {
-    256 * (TILE + tile) + 16 * TILE
+    256 * (TILE + tile) + 16 * (TILE + 1)
 }
 
 /// Threads of the blocks that take a sample or a bin each.
