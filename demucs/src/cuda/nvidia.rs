@@ -375,13 +375,8 @@ impl Driver for Nvidia {
         // SAFETY: it is ours.
         unsafe { self.drop_stream(handle) };
         // Launches can be given one by one as well, and if it is the card that fails, the first of them says so.
-        recording.map_or_else(
-            |error| {
-                tracing::warn!(%error, "the card gets launches one by one: it takes no recording of them");
-                Ok(None)
-            },
-            |recording| Ok(Some(recording.expose_provenance())),
-        )
+        let refused = |error: &Error| tracing::warn!(%error, "the card takes no recording: it gets launches one by one");
+        Ok(recording.inspect_err(refused).ok().map(|recording| recording.expose_provenance()))
     }
 
     unsafe fn replay(&self, stream: Handle, recording: Handle) -> Result<()> {
@@ -401,6 +396,7 @@ impl Driver for Nvidia {
 
 impl Drop for Nvidia {
     fn drop(&mut self) {
+        let _whole = whole();
         // SAFETY: nothing that has memory, streams or functions of the card is left: each of them has this.
         self.leave(|| unsafe {
             for &module in &self.modules {
