@@ -92,6 +92,32 @@ async fn a_folder_forgets_what_a_crash_left_and_keeps_what_is_being_written() {
     assert_eq!(names, ["alive"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_starts_takes_nothing_from_those_that_write() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Folder::new(root.path());
+    store.prepare().await.unwrap();
+    let others: Vec<_> = (0..2)
+        .map(|_| {
+            let other = Folder::new(root.path());
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    other.prepare().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut number = 0;
+    while !others.iter().all(tokio::task::JoinHandle::is_finished) {
+        number += 1;
+        let key = ObjectKey::listed(Bucket::Queue, number.to_string());
+        store.put(&key, "x".into(), Write::Once).await.unwrap();
+    }
+    for other in others {
+        other.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_folder_keeps_no_empty_folders_and_refuses_names_of_folders() {
     let root = tempfile::tempdir().unwrap();

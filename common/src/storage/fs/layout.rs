@@ -57,8 +57,9 @@ impl Layout {
         }
         for entry in fs::read_dir(self.partial())? {
             let path = entry?.path();
-            // Who writes a file holds its lock, and loses it by dying.
-            if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            // Who writes a file holds its lock, and loses it by dying. Locked until it is gone: nobody begins to write it.
+            let left = File::open(&path).ok().filter(|file| file.try_lock().is_ok());
+            if left.is_some() {
                 fs::remove_file(&path)
                     .or_else(|error| if is_absent(&error) { Ok(()) } else { Err(error) })?;
                 tracing::info!(path = %path.display(), "removed what a crash left");

@@ -26,10 +26,15 @@ pub(super) struct Partial {
 
 impl Partial {
     pub(super) fn create(layout: &Layout) -> io::Result<Self> {
-        let path = layout.partial().join(Uuid::new_v4().simple().to_string());
-        let partial = Self { file: File::create_new(&path)?, path };
-        partial.file.lock()?;
-        Ok(partial)
+        loop {
+            let path = layout.partial().join(Uuid::new_v4().simple().to_string());
+            let partial = Self { file: File::create_new(&path)?, path };
+            partial.file.lock()?;
+            // Before it was locked, another process may have taken it for what a crash left.
+            if partial.path.exists() {
+                return Ok(partial);
+            }
+        }
     }
 
     /// Adds bytes at the end.

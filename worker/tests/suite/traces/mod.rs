@@ -26,6 +26,7 @@ async fn send(site: &Site, seconds: usize) -> View {
     let parent = format!("00-{TRACE}-{CLIENT}-01");
     let headers = [("content-type", "audio/wav"), ("traceparent", parent.as_str())];
     let answer = site.http.send(Method::POST, &path, &headers, wish.bytes.into()).await.unwrap();
+    assert_eq!(answer.status, 202, "{:?}", answer.body);
     serde_json::from_slice(&answer.body).unwrap()
 }
 
