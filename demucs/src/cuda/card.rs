@@ -92,6 +92,12 @@ impl Card {
         self.driver.crowd();
     }
 
+    /// Has launches of an emulated card come to no end as long as `hangs` holds.
+    #[cfg(feature = "emulation")]
+    pub fn hang(&self, hangs: bool) {
+        self.driver.hang(hangs);
+    }
+
     /// What it is.
     #[must_use]
     pub fn properties(&self) -> &Properties {

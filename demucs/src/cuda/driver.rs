@@ -69,4 +69,8 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     /// Has the next launch find too little memory, for tests.
     #[cfg(feature = "emulation")]
     fn crowd(&self) {}
+
+    /// Has launches wait as long as `hangs` holds, for tests.
+    #[cfg(feature = "emulation")]
+    fn hang(&self, _hangs: bool) {}
 }

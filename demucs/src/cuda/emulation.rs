@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::card::Properties;
 use super::driver::{Driver, Handle, Kernel};
@@ -37,6 +37,8 @@ pub(super) struct Emulation {
     taken: AtomicUsize,
     /// The next launch is refused.
     crowded: AtomicBool,
+    hanging: Mutex<bool>,
+    released: Condvar,
 }
 
 impl Emulation {
@@ -57,6 +59,8 @@ impl Emulation {
             queues: Mutex::default(),
             taken: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),
+            hanging: Mutex::default(),
+            released: Condvar::new(),
         }
     }
 
@@ -223,6 +227,8 @@ impl Driver for Emulation {
 
     unsafe fn launch(&self, stream: Handle, prepared: &Prepared) -> Result<()> {
         let Prepared { kernel, launch } = prepared;
+        let hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.released.wait_while(hanging, |hanging| *hanging));
         if self.crowded.swap(false, Ordering::Relaxed) {
             return Err(Error::OutOfMemory(format!("a launch of {}", launch.kernel)));
         }
@@ -253,5 +259,10 @@ impl Driver for Emulation {
 
     fn crowd(&self) {
         self.crowded.store(true, Ordering::Relaxed);
+    }
+
+    fn hang(&self, hangs: bool) {
+        *self.hanging.lock().unwrap_or_else(PoisonError::into_inner) = hangs;
+        self.released.notify_all();
     }
 }
