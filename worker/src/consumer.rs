@@ -20,7 +20,7 @@ use crate::crash::Crash;
 use crate::engines::{EngineError, Engines};
 use crate::lease::{Ended, Lease};
 use crate::settings::Settings;
-use crate::task::{Failed, Songs, Sums, Tools, perform};
+use crate::task::{Failed, Tools, perform};
 use crate::upkeep;
 
 /// A worker with its engines; does as many tasks at a time as these can use.
@@ -71,8 +71,7 @@ impl Worker {
             fingerprint: engines.fingerprint(),
             kinds: vec![TaskKind::Merge, TaskKind::Derive, TaskKind::Span, TaskKind::Plan],
         };
-        let (songs, sums) = (Songs::default(), Sums::default());
-        let tools = Arc::new(Tools { ledger, engines, songs, sums, settings });
+        let tools = Arc::new(Tools::new(ledger, engines, settings));
         Self {
             tools,
             claimant,
@@ -207,8 +206,9 @@ impl Worker {
     async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) -> Result<(), WorkerError> {
         self.crash.task_begins();
         failpoint::reach("task.claimed");
-        let lease = Lease::begin(Arc::clone(self.tools.ledger.queue()), claim, token);
-        let (beat, hung_after) = (lease.beat().clone(), self.tools.settings.hung_after);
+        let (queue, signs) = (Arc::clone(self.tools.ledger.queue()), self.tools.signs.clone());
+        let lease = Lease::begin(queue, claim, token, signs);
+        let beat = lease.beat().clone();
         let _busy = Busy::begin(&self.in_hand);
         let mut work = std::pin::pin!(perform(&self.tools, &lease));
         let patience = self.tools.settings.finish_within;
@@ -221,15 +221,12 @@ impl Worker {
             // The work ends at its next segment.
             std::future::pending::<()>().await;
         });
+        let mut hung = std::pin::pin!(beat.hangs(self.tools.settings.hung_after));
         let result = loop {
             tokio::select! {
                 result = &mut work => break result,
                 () = &mut giving_back => {}
-                () = tokio::time::sleep(Duration::from_secs(1)) => {
-                    if beat.silence() > hung_after {
-                        return Err(WorkerError::Hung { seconds: beat.silence().as_secs() });
-                    }
-                }
+                silence = &mut hung => return Err(WorkerError::Hung { seconds: silence.as_secs() }),
             }
         };
         if let Err(Failed::Device(reason)) = &result {

@@ -1,17 +1,24 @@
 //! A task in this worker's hands: what it has done is told to the queue, and the queue says whether to go on.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::queue::{Claim, Fence, Queue, Token};
 use separation::Stop;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 /// The queue hears of a task at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether a task still does something.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Told of every bit of work of all tasks of a worker; clones share it.
+pub(crate) type Signs = watch::Sender<()>;
 
 /// The worker's end of a claim. Its lease is renewed by finished work alone, never by a clock: a device that
 /// hangs loses its task.
@@ -39,7 +46,12 @@ struct Heard {
     stop: Stop,
     /// Why `stop` was asked for: 0 not at all, 1 the task is lost, 2 the job is canceled, 3 this worker ends.
     why: AtomicU8,
+    /// Cancelled together with `stop`.
+    over: CancellationToken,
     last: std::sync::Mutex<Instant>,
+    signs: Signs,
+    /// Whether it waits for what other tasks have.
+    waits: AtomicBool,
 }
 
 /// Why work on a task ends early.
@@ -62,6 +74,29 @@ impl Beat {
 
     /// Some work is done that is not counted in units.
     pub(crate) fn tick(&self) {
+        self.live();
+        self.0.signs.send_replace(());
+    }
+
+    /// Waits for what other tasks of this worker have. Meanwhile it lives by their work, never by a clock nor by the
+    /// waiting of others, and it ends where it is asked to.
+    pub(crate) async fn meanwhile<T>(&self, wait: impl Future<Output = T>) -> Result<T, Ended> {
+        let _waits = Waits::begin(&self.0.waits);
+        let (mut wait, mut signs) = (pin!(wait), self.0.signs.subscribe());
+        loop {
+            tokio::select! {
+                biased;
+                () = self.0.over.cancelled() => return Err(self.ended().unwrap_or(Ended::Lost)),
+                got = &mut wait => {
+                    self.live();
+                    return Ok(got);
+                }
+                _ = signs.changed() => self.live(),
+            }
+        }
+    }
+
+    fn live(&self) {
         self.0.beats.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut last) = self.0.last.lock() {
             *last = Instant::now();
@@ -74,9 +109,17 @@ impl Beat {
         &self.0.stop
     }
 
-    /// How long ago the last bit of work was done.
-    pub(crate) fn silence(&self) -> Duration {
-        self.0.last.lock().map_or(Duration::ZERO, |last| last.elapsed())
+    /// Waits until it has done nothing for longer than `after`; gives for how long.
+    pub(crate) async fn hangs(&self, after: Duration) -> Duration {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let silence = self.0.last.lock().map_or(Duration::ZERO, |last| last.elapsed());
+            // Who waits falls silent together with whom it waits for, who is to be found first.
+            let after = if self.0.waits.load(Ordering::Relaxed) { 2 * after } else { after };
+            if silence > after {
+                return silence;
+            }
+        }
     }
 
     /// Asks the work to end.
@@ -89,6 +132,7 @@ impl Beat {
         // The first reason counts.
         let _ = self.0.why.compare_exchange(0, why, Ordering::SeqCst, Ordering::SeqCst);
         let _ = self.0.stop.request();
+        self.0.over.cancel();
         self.0.news.notify_one();
     }
 
@@ -104,15 +148,18 @@ impl Beat {
 }
 
 impl Lease {
-    /// Begins to speak for a claimed task.
-    pub(crate) fn begin(queue: Arc<dyn Queue>, claim: Claim, token: Token) -> Self {
+    /// Begins to speak for a claimed task of a worker with these signs.
+    pub(crate) fn begin(queue: Arc<dyn Queue>, claim: Claim, token: Token, signs: Signs) -> Self {
         let beat = Beat(Arc::new(Heard {
             units: AtomicU64::new(0),
             beats: AtomicU32::new(0),
             news: Notify::new(),
             stop: Stop::default(),
             why: AtomicU8::new(0),
+            over: CancellationToken::new(),
             last: std::sync::Mutex::new(Instant::now()),
+            signs,
+            waits: AtomicBool::new(false),
         }));
         let teller =
             tokio::spawn(tell(Arc::clone(&queue), claim.clone(), token, beat.clone()).in_current_span());
@@ -160,6 +207,22 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.teller.abort();
+    }
+}
+
+/// A task waits, until this is dropped.
+struct Waits<'a>(&'a AtomicBool);
+
+impl<'a> Waits<'a> {
+    fn begin(waits: &'a AtomicBool) -> Self {
+        waits.store(true, Ordering::Relaxed);
+        Self(waits)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

@@ -17,5 +17,5 @@ mod upkeep;
 
 pub use config::{WorkerArgs, positive};
 pub use consumer::{Worker, WorkerError};
-pub use engines::{EngineError, Engines, Held, Loaded};
+pub use engines::{EngineError, Engines, Held, Loaded, Turn, Watch};
 pub use settings::Settings;

@@ -22,6 +22,12 @@ pub(crate) enum Failed {
     Device(String),
 }
 
+impl From<Ended> for Failed {
+    fn from(why: Ended) -> Self {
+        Self::Ended(why)
+    }
+}
+
 impl From<LedgerError> for Failed {
     fn from(error: LedgerError) -> Self {
         match error {

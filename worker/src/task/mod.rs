@@ -25,7 +25,7 @@ pub(crate) use song::Songs;
 pub(crate) use sums::Sums;
 
 use crate::engines::Engines;
-use crate::lease::{Ended, Lease};
+use crate::lease::{Ended, Lease, Signs};
 use crate::settings::Settings;
 
 /// What all tasks of a worker share.
@@ -35,10 +35,17 @@ pub(crate) struct Tools {
     pub(crate) engines: Arc<Engines>,
     pub(crate) songs: Songs,
     pub(crate) sums: Sums,
+    pub(crate) signs: Signs,
     pub(crate) settings: Settings,
 }
 
 impl Tools {
+    /// Those of a worker that has done nothing yet.
+    pub(crate) fn new(ledger: Ledger, engines: Arc<Engines>, settings: Settings) -> Self {
+        let (songs, sums, signs) = (Songs::default(), Sums::default(), Signs::new(()));
+        Self { ledger, engines, songs, sums, signs, settings }
+    }
+
     /// Songs that may be in work at a time.
     pub(crate) fn songs_at_once(&self) -> usize {
         match self.settings.songs_at_once {

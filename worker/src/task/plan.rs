@@ -1,6 +1,7 @@
 //! Looks at a song: a bad one fails here, a short one is separated at once, a long one divided.
 
 use std::io::BufReader;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -83,8 +84,17 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
 
 /// The engine of a model.
 pub(crate) async fn engine(tools: &Arc<Tools>, lease: &Lease, model: &ModelName) -> Result<Held, Failed> {
-    let (engines, model, beat) = (Arc::clone(&tools.engines), model.clone(), lease.beat().clone());
-    blocking(move || Ok(engines.get(&model, &mut || beat.tick())?)).await
+    let (engines, beat) = (Arc::clone(&tools.engines), lease.beat().clone());
+    let turn = beat.meanwhile(engines.turn(model)).await?;
+    blocking(move || {
+        let mut watch = || {
+            beat.tick();
+            if beat.ended().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let held = engines.enter(turn, &mut watch);
+        held.map_err(|error| beat.ended().map_or_else(|| error.into(), Failed::Ended))
+    })
+    .await
 }
 
 /// Separates the whole song in one go, without anything passing through the store.

@@ -1,6 +1,7 @@
 //! One service in a folder: a queue in memory, a store of files, workers as they are needed.
 
 use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use common::job::{Format, Manifest, Options, Record, Title};
 use common::keys::{Bucket, ObjectKey};
 use common::ledger::{Keep, Ledger, NewWork};
 use common::queue::memory::MemoryQueue;
-use common::queue::{Clock, Depth, Room, Rules};
+use common::queue::{Claimant, Clock, Depth, Room, Rules, TaskKind, Token};
 use common::storage::fs::Folder;
 use common::storage::{Store, Write};
 use common::{ModelName, SongHash, Tenant};
@@ -24,7 +25,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use worker::{Engines, Settings, Worker, WorkerError};
+use worker::{Engines, Held, Settings, Worker, WorkerError};
 
 /// The stems of the network.
 pub(crate) const STEMS: [&str; 4] = ["drums", "bass", "other", "vocals"];
@@ -41,15 +42,27 @@ pub(crate) struct Bench {
 impl Bench {
     /// With the usual rules, but leases of a second.
     pub(crate) async fn new() -> Self {
-        Self::over(|root| Arc::new(Folder::new(root.join("store")))).await.0
+        Self::with_leases_of(Duration::from_secs(1)).await
+    }
+
+    /// With leases that no task outlives on a busy machine: where an attempt is counted, a worker told of it.
+    pub(crate) async fn patient() -> Self {
+        Self::with_leases_of(Duration::from_mins(5)).await
+    }
+
+    async fn with_leases_of(lease: Duration) -> Self {
+        Self::over(lease, |root| Arc::new(Folder::new(root.join("store")))).await.0
     }
 
     /// The same over a store of one's own below a folder.
-    pub(crate) async fn over<S: Store + 'static>(store: impl FnOnce(&Path) -> Arc<S>) -> (Self, Arc<S>) {
+    pub(crate) async fn over<S: Store + 'static>(
+        lease: Duration,
+        store: impl FnOnce(&Path) -> Arc<S>,
+    ) -> (Self, Arc<S>) {
         let root = tempfile::tempdir().unwrap();
         let store = store(root.path());
         store.prepare().await.unwrap();
-        let (ledger, queue) = ledger(store.clone());
+        let (ledger, queue) = ledger(store.clone(), lease);
         let bench = Self { root, ledger, queue };
         bench.install("small", 7);
         (bench, store)
@@ -57,7 +70,7 @@ impl Bench {
 
     /// Loses the queue with all that it knows, as a process that is killed does.
     pub(crate) fn lose_the_queue(&mut self) {
-        (self.ledger, self.queue) = ledger(Arc::clone(self.ledger.store()));
+        (self.ledger, self.queue) = ledger(Arc::clone(self.ledger.store()), Duration::from_secs(1));
     }
 
     /// The engines of one more worker.
@@ -79,12 +92,19 @@ impl Bench {
         self.start(self.wide_engines(), settings)
     }
 
-    /// Starts a worker on a card, that has three songs in work at a time.
-    pub(crate) fn worker_on(&self, card: &Card) -> Running {
-        let settings = EngineSettings { batch: 2, threads: 1, ..EngineSettings::default() };
+    /// Starts a worker on a card.
+    pub(crate) fn worker_on(&self, card: &Card, settings: Settings) -> Running {
+        let engine = EngineSettings { batch: 2, threads: 1, ..EngineSettings::default() };
         let compute = Compute { device: Device::Cuda(card.clone()), ..Compute::cpu() };
-        let engines = Arc::new(Engines::new(models(self.root.path()), vec![compute], settings));
-        self.start(engines, Settings { songs_at_once: 3, ..self.settings() })
+        let engines = Arc::new(Engines::new(models(self.root.path()), vec![compute], engine));
+        self.start(engines, settings)
+    }
+
+    /// Starts a worker with one device and batches of four segments, that divides no song.
+    pub(crate) fn worker_of_songs(&self, settings: Settings) -> Running {
+        let engine = EngineSettings { batch: 4, threads: 1, ..EngineSettings::default() };
+        let engines = Arc::new(Engines::new(models(self.root.path()), vec![Compute::cpu()], engine));
+        self.start(engines, Settings { span_segments: Some(1_000_000), ..settings })
     }
 
     /// Installs one more network.
@@ -106,7 +126,8 @@ impl Bench {
         self.start(self.engines(), settings)
     }
 
-    fn settings(&self) -> Settings {
+    /// Settings of workers here.
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             decoder_hung_after: Duration::from_secs(1),
             temp_dir: Some(self.root.path().to_owned()),
@@ -139,7 +160,12 @@ impl Bench {
 
     /// [`Bench::submit`] with options beside the model and the format.
     pub(crate) async fn submit_with(&self, song: SongHash, options: Options) -> Record {
-        let options = Options { model: small(), format: Format::Flac { bits: 24 }, ..options };
+        self.submit_to(small(), song, options).await
+    }
+
+    /// [`Bench::submit_with`] another network.
+    pub(crate) async fn submit_to(&self, model: ModelName, song: SongHash, options: Options) -> Record {
+        let options = Options { model, format: Format::Flac { bits: 24 }, ..options };
         let sources: Vec<_> = STEMS.iter().map(|stem| stem.parse().unwrap()).collect();
         let work = NewWork {
             tenant: Tenant::default_tenant(),
@@ -185,6 +211,38 @@ impl Bench {
         .unwrap();
     }
 
+    /// Waits until a job has segments that are done.
+    pub(crate) async fn in_work(&self, record: &Record) {
+        tokio::time::timeout(Duration::from_secs(100), async {
+            while self.ledger.view(record).await.unwrap().progress.segments_done == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// The attempt of every task that nobody has, which whoever asks next would have.
+    pub(crate) async fn attempts(&self) -> Vec<u32> {
+        let queue = self.ledger.queue();
+        while queue.depth().await.unwrap().delayed > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            queue.reap().await.unwrap();
+        }
+        let claimant =
+            Claimant { worker: "test".to_owned(), fingerprint: String::new(), kinds: vec![TaskKind::Plan] };
+        let mut held = Vec::new();
+        loop {
+            let token = Token::draw();
+            let Some(claim) = queue.claim(&claimant, token).await.unwrap() else { break };
+            held.push((claim, token));
+        }
+        for (claim, token) in &held {
+            queue.release(claim.task, *token).await.unwrap();
+        }
+        held.iter().map(|(claim, _)| claim.attempt).collect()
+    }
+
     /// Paths of all objects below a prefix.
     pub(crate) async fn paths(&self, bucket: Bucket, prefix: &str) -> Vec<String> {
         let page = self.ledger.store().list(bucket, prefix, None, 1000).await.unwrap();
@@ -224,9 +282,9 @@ impl Running {
     }
 }
 
-fn ledger(store: Arc<dyn Store>) -> (Ledger, Arc<MemoryQueue>) {
+fn ledger(store: Arc<dyn Store>, lease: Duration) -> (Ledger, Arc<MemoryQueue>) {
     let rules = Rules {
-        lease: Duration::from_secs(1),
+        lease,
         retry_base: Duration::from_millis(10),
         retry_cap: Duration::from_millis(50),
         max_attempts: 20,
@@ -238,6 +296,11 @@ fn ledger(store: Arc<dyn Store>) -> (Ledger, Arc<MemoryQueue>) {
 
 fn models(root: &Path) -> ModelStore {
     ModelStore::open(StoreConfig { offline: true, ..StoreConfig::new(root.join("models")) }).unwrap()
+}
+
+/// A network in hand.
+pub(crate) async fn held(engines: &Engines, model: &ModelName) -> Held {
+    engines.enter(engines.turn(model).await, &mut || ControlFlow::Continue(())).unwrap()
 }
 
 /// The network's name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::job::Ending;
 use demucs::cuda::Card;
-use worker::WorkerError;
+use worker::{Settings, WorkerError};
 
 use crate::bench::{Bench, song};
 
@@ -17,7 +17,7 @@ async fn a_worker_whose_card_fails_gives_its_songs_back_and_ends() {
         records.push(bench.submit(hash).await);
     }
     let card = Card::emulated();
-    let worker = bench.worker_on(&card);
+    let worker = bench.worker_on(&card, Settings { songs_at_once: 3, ..bench.settings() });
     tokio::time::timeout(Duration::from_secs(100), async {
         while bench.ledger.view(&records[0]).await.unwrap().progress.segments_done == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;

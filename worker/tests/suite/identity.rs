@@ -3,19 +3,19 @@
 use common::job::Ending;
 use common::keys::Bucket;
 
-use crate::bench::{Bench, STEMS, small, song};
+use crate::bench::{Bench, STEMS, held, small, song};
 use crate::reference::in_one_pass;
 
 /// The files that one engine makes of a song in one pass.
-fn one_pass(bench: &Bench, bytes: &[u8]) -> Vec<Vec<u8>> {
-    let loaded = bench.engines().get(&small(), &mut || ()).unwrap();
+async fn one_pass(bench: &Bench, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let loaded = held(&bench.engines(), &small()).await;
     in_one_pass(&loaded, bytes, audio::Format::Flac(audio::FlacDepth::Bits24), &[])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_two_and_five_workers_make_the_same_files_as_one_pass() {
     let bytes = song(6000);
-    let expected = one_pass(&Bench::new().await, &bytes);
+    let expected = one_pass(&Bench::new().await, &bytes).await;
     for (workers, span_segments) in [(1, None), (1, Some(1)), (2, Some(3)), (5, Some(2)), (1, Some(1000))] {
         let bench = Bench::new().await;
         let hash = bench.store_song(bytes.clone()).await;
@@ -41,7 +41,7 @@ async fn one_two_and_five_workers_make_the_same_files_as_one_pass() {
 async fn workers_that_die_and_stop_change_no_byte() {
     let bytes = song(9000);
     let bench = Bench::new().await;
-    let expected = one_pass(&bench, &bytes);
+    let expected = one_pass(&bench, &bytes).await;
     let hash = bench.store_song(bytes).await;
     let record = bench.submit(hash).await;
     for round in 0..8 {

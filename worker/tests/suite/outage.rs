@@ -82,7 +82,7 @@ async fn a_store_that_is_away_costs_time_and_no_song() {
     let store = |root: &std::path::Path| {
         Arc::new(Reachable { folder: Folder::new(root.join("store")), away: AtomicBool::new(false) })
     };
-    let (bench, store) = Bench::over(store).await;
+    let (bench, store) = Bench::over(Duration::from_secs(1), store).await;
     let mut records = Vec::new();
     for i in 0..3 {
         let hash = bench.store_song(song(30_000 + i)).await;

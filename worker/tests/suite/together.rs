@@ -1,8 +1,10 @@
 //! Songs that are in work at the same time get the bytes that each gets alone.
 
+use std::time::Duration;
+
 use common::job::Ending;
 
-use crate::bench::{Bench, STEMS, small, song};
+use crate::bench::{Bench, STEMS, held, small, song};
 use crate::reference::in_one_pass;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +27,7 @@ async fn songs_that_share_batches_and_devices_get_the_files_of_one_pass() {
             continue;
         }
         assert!(matches!(ending, Ending::Succeeded { .. }), "{ending:?}");
-        let loaded = engines.get(&small(), &mut || ()).unwrap();
+        let loaded = held(&engines, &small()).await;
         let flac = audio::Format::Flac(audio::FlacDepth::Bits24);
         for (stem, expected) in STEMS.iter().zip(in_one_pass(&loaded, bytes, flac, &[])) {
             assert!(bench.result(record, stem).await.unwrap() == expected, "{stem} of song {index}");
@@ -47,7 +49,7 @@ async fn a_worker_that_ends_gives_back_all_that_it_has_in_hand() {
     }
     for round in 0..5 {
         let worker = bench.wide_worker(None);
-        tokio::time::sleep(std::time::Duration::from_millis(50 + 60 * round)).await;
+        tokio::time::sleep(Duration::from_millis(50 + 60 * round)).await;
         worker.stop().await;
         let depth = bench.ledger.queue().depth().await.unwrap();
         assert_eq!(depth.active, 0, "{depth:?}");

@@ -17,6 +17,7 @@ use worker::{Engines, Loaded};
 
 use super::book::{Book, Fate, Page};
 use super::readers::{Look, sha256};
+use crate::bench::held;
 use crate::processes::{Http, MODEL, STEMS, Site};
 use crate::reference::in_one_pass;
 
@@ -77,7 +78,7 @@ pub(crate) async fn ends_are_right(book: &Arc<Book>, site: &Site) -> BTreeMap<&'
         Engines::new(site.models(), vec![Compute::cpu()], Settings { threads: 1, ..Settings::default() });
     let mut counts = BTreeMap::new();
     let pages = book.pages().clone();
-    let engine = Arc::new(engines.get(&MODEL.parse().unwrap(), &mut || ()).unwrap());
+    let engine = Arc::new(held(&engines, &MODEL.parse().unwrap()).await);
     for (job, page) in pages {
         let (book, engine) = (Arc::clone(book), Arc::clone(&engine));
         let end = tokio::task::spawn_blocking(move || judge(&book, &engine, &job, &page)).await.unwrap();
