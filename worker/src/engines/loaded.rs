@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::ModelName;
-use demucs::{Loudness, Request, Span, Stem};
+use demucs::{Loudness, Request, Stem};
 use separation::{Engine, Song, Stop};
 
 use super::place::Share;
@@ -59,7 +59,7 @@ impl Loaded {
         &self.engine
     }
 
-    /// Runs the network on silence: a segment, or where more pass through it together a batch of them, and again,
+    /// Runs every network of the bag on silence: a segment, or where more pass through it together a batch of them, and again,
     /// since the first one takes what the others find.
     pub(super) fn warm_up(&self, watch: Watch<'_>) -> Result<(), EngineError> {
         self.run(watch)?;
@@ -81,9 +81,14 @@ impl Loaded {
             ..Request::new(Stem::all(self.engine.sources()))
         };
         let loudness = Loudness { mean: 0.0, deviation: 1.0 };
-        let (song, span) = (Song::silence(frames, rate)?, Span { pass: 0, first: 0, count });
-        separation::span(&self.engine, song, &request, loudness, span, &Stop::default(), &mut |_| ())?;
-        go_on(watch)
+        let mut song = Song::silence(frames, rate)?;
+        // A span for each pass.
+        for span in self.engine.spans(frames, &request, usize::MAX)? {
+            let stop = Stop::default();
+            (song, _) = separation::span(&self.engine, song, &request, loudness, span, &stop, &mut |_| ())?;
+            go_on(watch)?;
+        }
+        Ok(())
     }
 
     /// Counts audio of a song that was separated in `time`, which it may have shared with others.
@@ -101,5 +106,35 @@ impl Loaded {
     #[must_use]
     pub fn segment_s(&self) -> Option<f64> {
         self.pace.segment_s()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use demucs::seeded::{checkpoint, small_kwargs};
+    use demucs::{Bag, Compute, Separator, Settings};
+
+    use super::*;
+
+    #[test]
+    fn every_network_of_a_bag_is_warm() -> Result<(), Box<dyn std::error::Error>> {
+        let networks = [1, 2].map(|seed| checkpoint(small_kwargs(&["drums", "bass"]), seed));
+        let networks = networks.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let bag = Bag::new(networks, None, &Compute::cpu())?;
+        let separator = Separator::new(bag, Settings { batch: 3, threads: 1, ..Settings::default() })?;
+        let (loads, seen) = std::sync::mpsc::channel();
+        let engine = Engine::start_watched(separator, move |load| {
+            let _ = loads.send(load.segments);
+        })?;
+        let pace = Pace::new("cpu".to_owned(), 3);
+        let loaded = Loaded::new("two".parse()?, engine, pace);
+        loaded.warm_up(&mut || ControlFlow::Continue(()))?;
+        assert!(matches!(loaded.warm_up(&mut || ControlFlow::Break(())), Err(EngineError::Unwanted)));
+        drop(loaded);
+        // Twice, and once where it is not wanted any more.
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [3; 5]);
+        Ok(())
     }
 }
