@@ -45,8 +45,8 @@ pub struct WorkerArgs {
     /// Bytes of a card's memory that may be used, as in 8GiB [default: all that is free].
     #[arg(long, env = "MSAAS_DEVICE_MEMORY", value_name = "BYTES", value_parser = size)]
     pub device_memory: Option<u64>,
-    /// Songs in work at a time; 0 takes one for each device, and where several segments pass through a network together,
-    /// one for each core.
+    /// Songs in work at a time; 0 takes one for each device, and where several segments pass through a network together
+    /// eight, but no more in all than there are cores.
     #[arg(long, env = "MSAAS_SONGS_AT_ONCE", default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub songs_at_once: u16,
     /// Folder for songs and results in work [default: the system's].

@@ -48,6 +48,9 @@ pub enum EngineError {
 /// Hears of every bit of progress, and says whether the network is still wanted.
 pub type Watch<'a> = &'a mut dyn FnMut() -> ControlFlow<()>;
 
+/// Songs that fill the batches of a device, while some of them are decoded and others are encoded.
+const SONGS_OF_DEVICE: usize = 8;
+
 /// How often the start of a worker looks for a place.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -98,15 +101,16 @@ impl Engines {
         Ok(())
     }
 
-    /// How many songs the engines can use at a time: one each, and where several segments share a batch as many as this
-    /// machine's cores can decode and encode.
+    /// How many songs the engines can use at a time: one each, and where several segments share a batch as many as fill
+    /// them, but no more than this machine's cores can decode and encode.
     #[must_use]
     pub fn songs_at_once(&self) -> usize {
         let devices = self.places.len();
         if self.places.iter().all(|place| place.pace().batch() <= 1) {
             return devices;
         }
-        std::thread::available_parallelism().map_or(1, usize::from).max(devices)
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (SONGS_OF_DEVICE * devices).min(cores).max(devices)
     }
 
     fn choose(&self, model: &ModelName) -> place::Share {
