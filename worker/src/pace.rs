@@ -52,7 +52,11 @@ impl Pace {
             recent.seconds = REMAINS * recent.seconds + load.time.as_secs_f64();
             recent.segments = REMAINS * recent.segments + load.segments as f64;
         }
-        self.device.batch.store(load.batch, Ordering::Relaxed);
+        let before = self.device.batch.swap(load.batch, Ordering::Relaxed);
+        if load.batch < before {
+            let (device, batch) = (&self.device.name, load.batch);
+            tracing::warn!(%device, batch, before, "batches are smaller from now on: the device has too little memory");
+        }
         self.tell(load.segments as u64, 1, load.time.as_micros() as u64);
     }
 
