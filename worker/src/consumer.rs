@@ -33,11 +33,13 @@ pub struct Worker {
     /// Whether store and queue did their work when they were last asked.
     works: AtomicBool,
     /// Why no task can succeed here any more.
-    broken: OnceLock<String>,
+    fault: OnceLock<WorkerError>,
+    /// Cancelled when there is a reason.
+    faulty: CancellationToken,
 }
 
 /// Why a worker ends before it was asked to.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum WorkerError {
     /// Its device does not answer any more.
     #[error("a task has done nothing for {seconds} s: the device hangs")]
@@ -59,6 +61,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Longest wait between two looks at a store that is away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long the work on a task may take to end where the device is of no more use.
+const LAST_SEGMENT: Duration = Duration::from_secs(1);
 /// How often the end of a task is told to a queue that does not answer, before the task is left to its lease.
 const TELL_TIMES: u32 = 60;
 
@@ -78,7 +82,8 @@ impl Worker {
             crash: Crash::new(None),
             in_hand: AtomicUsize::new(0),
             works: AtomicBool::new(false),
-            broken: OnceLock::new(),
+            fault: OnceLock::new(),
+            faulty: CancellationToken::new(),
         }
     }
 
@@ -109,7 +114,7 @@ impl Worker {
     }
 
     async fn work(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
-        // Where one task finds the device broken, the others go back as they do at the end.
+        // Where one task finds the device of no more use, the others go back as they do at the end.
         let stop = &stop.child_token();
         let mut tasks = FuturesUnordered::new();
         // Every other time what is derived comes last: many small mixes must not keep songs waiting.
@@ -118,14 +123,14 @@ impl Worker {
             let at_once = self.tools.songs_at_once();
             self.tools.songs.keep_for(at_once);
             while tasks.len() >= at_once {
-                tasks.next().await.unwrap_or(Ok(()))?;
+                tasks.next().await;
             }
             let claimed = {
                 let mut next = pin!(self.next(songs_first, stop));
                 loop {
                     tokio::select! {
                         claimed = &mut next => break claimed,
-                        Some(done) = tasks.next() => done?,
+                        Some(()) = tasks.next() => {}
                     }
                 }
             };
@@ -135,13 +140,8 @@ impl Worker {
             tasks.push(self.take(claim, token, stop).instrument(job));
             songs_first = !songs_first;
         }
-        while let Some(done) = tasks.next().await {
-            done?;
-        }
-        match self.broken.get() {
-            Some(reason) => Err(WorkerError::Broken { reason: reason.clone() }),
-            None => Ok(()),
-        }
+        while tasks.next().await.is_some() {}
+        self.fault.get().map_or(Ok(()), |fault| Err(fault.clone()))
     }
 
     /// The next task; none where it is time to stop.
@@ -203,38 +203,56 @@ impl Worker {
         queue.claim(&self.claimant, token).await
     }
 
-    async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) -> Result<(), WorkerError> {
+    async fn take(&self, claim: Claim, token: Token, stop: &CancellationToken) {
         self.crash.task_begins();
         failpoint::reach("task.claimed");
         let (queue, signs) = (Arc::clone(self.tools.ledger.queue()), self.tools.signs.clone());
         let lease = Lease::begin(queue, claim, token, signs);
-        let beat = lease.beat().clone();
         let _busy = Busy::begin(&self.in_hand);
-        let mut work = std::pin::pin!(perform(&self.tools, &lease));
-        let patience = self.tools.settings.finish_within;
-        let mut giving_back = std::pin::pin!(async {
-            stop.cancelled().await;
-            if lease.left().is_none_or(|left| left <= patience) {
-                tokio::time::sleep(patience).await;
-            }
-            beat.end(Ended::Released);
-            // The work ends at its next segment.
-            std::future::pending::<()>().await;
-        });
-        let mut hung = std::pin::pin!(beat.hangs(self.tools.settings.hung_after));
-        let result = loop {
-            tokio::select! {
-                result = &mut work => break result,
-                () = &mut giving_back => {}
-                silence = &mut hung => return Err(WorkerError::Hung { seconds: silence.as_secs() }),
+        let result = tokio::select! {
+            result = perform(&self.tools, &lease) => result.map_err(|failed| self.judge(failed, stop)),
+            // What still runs is fenced by the token.
+            () = self.give_back(&lease, stop) => Err(Failed::Ended(Ended::Released)),
+            silence = lease.beat().hangs(self.tools.settings.hung_after) => {
+                lease.beat().end(Ended::Released);
+                Err(self.end(WorkerError::Hung { seconds: silence.as_secs() }, stop))
             }
         };
-        if let Err(Failed::Device(reason)) = &result {
-            let _ = self.broken.set(reason.clone());
-            stop.cancel();
-        }
         self.conclude(&lease, self.blame(result).await).await;
-        Ok(())
+    }
+
+    /// Has the work on a task end where the worker ends; over where it is not to be waited for.
+    async fn give_back(&self, lease: &Lease, stop: &CancellationToken) {
+        stop.cancelled().await;
+        let patience = self.tools.settings.finish_within;
+        if lease.left().is_none_or(|left| left <= patience) {
+            tokio::select! {
+                () = tokio::time::sleep(patience) => {}
+                () = self.faulty.cancelled() => {}
+            }
+        }
+        // The work ends at its next segment, which may never come.
+        lease.beat().end(Ended::Released);
+        self.faulty.cancelled().await;
+        tokio::time::sleep(LAST_SEGMENT).await;
+    }
+
+    /// A failure of a task; where the device is to blame, the worker ends.
+    fn judge(&self, failed: Failed, stop: &CancellationToken) -> Failed {
+        match failed {
+            Failed::Device(reason) => self.end(WorkerError::Broken { reason }, stop),
+            Failed::Transient(_) if self.faulty.is_cancelled() => Failed::Ended(Ended::Released),
+            other => other,
+        }
+    }
+
+    /// Ends the worker. A task that breaks devices must come to its end too: the first one to fail pays with an attempt.
+    fn end(&self, fault: WorkerError, stop: &CancellationToken) -> Failed {
+        let reason = fault.to_string();
+        let first = self.fault.set(fault).is_ok();
+        self.faulty.cancel();
+        stop.cancel();
+        if first { Failed::Transient(reason) } else { Failed::Ended(Ended::Released) }
     }
 
     /// Whose fault it was: where store and queue do other work at this moment it is the task's own, and costs a try.
@@ -280,7 +298,6 @@ impl Worker {
                     figures::given_up(true);
                 }
             }
-            // A song that breaks devices must come to its end too: it costs a try.
             Err(Failed::Transient(reason) | Failed::Device(reason)) => {
                 tracing::warn!(job.id = %task.job, %task, reason, "a task failed, it may be tried again");
                 let told = self.tell(lease, || queue.fail(task, token, Failure::Transient, &reason)).await;

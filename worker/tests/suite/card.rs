@@ -1,36 +1,49 @@
-//! What becomes of songs where a card fails.
+//! What becomes of songs where a card fails or hangs.
 
 use std::time::Duration;
 
-use common::job::Ending;
+use common::job::{Ending, Record};
 use demucs::cuda::Card;
 use worker::{Settings, WorkerError};
 
-use crate::bench::{Bench, song};
+use crate::bench::{Bench, Running, song};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_whose_card_fails_gives_its_songs_back_and_ends() {
-    let bench = Bench::new().await;
+/// Longest wait for a worker's end.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+async fn submit(bench: &Bench, songs: usize, frames: usize) -> Vec<Record> {
     let mut records = Vec::new();
-    for i in 0..5 {
-        let hash = bench.store_song(song(20_000 + i)).await;
+    for i in 0..songs {
+        let hash = bench.store_song(song(frames + i)).await;
         records.push(bench.submit(hash).await);
     }
-    let card = Card::emulated();
-    let worker = bench.worker_on(&card, Settings { songs_at_once: 3, ..bench.settings() });
-    tokio::time::timeout(Duration::from_secs(100), async {
-        while bench.ledger.view(&records[0]).await.unwrap().progress.segments_done == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .unwrap();
-    card.fail();
-    let end = tokio::time::timeout(Duration::from_secs(100), worker.end()).await.unwrap();
-    let Err(WorkerError::Broken { reason }) = end else { panic!("{end:?}") };
-    assert!(reason.contains("the card failed"), "{reason}");
+    records
+}
+
+/// How a worker ends by itself; then nobody holds a song, and one song at most has lost an attempt.
+async fn end_of(bench: &Bench, worker: Running, card: &Card, songs: usize) -> WorkerError {
+    let end = tokio::time::timeout(PATIENCE, worker.end()).await;
     let depth = bench.ledger.queue().depth().await.unwrap();
+    // Else the threads that it holds would not end either.
+    card.hang(false);
     assert_eq!((depth.active, depth.dead), (0, 0), "{depth:?}");
+    let attempts = bench.attempts().await;
+    assert!(attempts.len() == songs && attempts.iter().sum::<u32>() <= songs as u32 + 1, "{attempts:?}");
+    end.unwrap().unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_card_fails_gives_its_songs_back_at_once_and_ends() {
+    let bench = Bench::patient().await;
+    let records = submit(&bench, 5, 20_000).await;
+    let card = Card::emulated();
+    let finish_within = Duration::from_secs(10);
+    let worker = bench.worker_on(&card, Settings { songs_at_once: 5, finish_within, ..bench.settings() });
+    bench.in_work(&records[0]).await;
+    card.fail();
+    let error = end_of(&bench, worker, &card, 5).await;
+    let WorkerError::Broken { reason } = error else { panic!("{error:?}") };
+    assert!(reason.contains("the card failed"), "{reason}");
 
     let worker = bench.worker(None);
     for record in &records {
@@ -38,4 +51,17 @@ async fn a_worker_whose_card_fails_gives_its_songs_back_and_ends() {
     }
     bench.rest().await;
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_card_hangs_gives_its_songs_back_and_ends() {
+    let bench = Bench::patient().await;
+    let records = submit(&bench, 3, 60_000).await;
+    let card = Card::emulated();
+    let hung_after = Duration::from_secs(8);
+    let worker = bench.worker_on(&card, Settings { songs_at_once: 3, hung_after, ..bench.settings() });
+    bench.in_work(&records[0]).await;
+    card.hang(true);
+    let error = end_of(&bench, worker, &card, 3).await;
+    assert!(matches!(error, WorkerError::Hung { seconds: 8.. }), "{error:?}");
 }
