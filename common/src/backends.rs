@@ -54,13 +54,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(number.saturating_mul(factor)))
 }
 
-/// A length as a number with `k`, `M` or `G` (of 1024); bytes without.
+/// A length as a number with `k`, `M` or `G` (of 1024, also as `Gi` and `GiB`); bytes without.
 ///
 /// # Errors
 /// A sentence for anything else.
 pub fn size(text: &str) -> Result<u64, String> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let factor = match text[end..].trim_end_matches("iB").trim_end_matches('B') {
+    let factor = match text[end..].trim_end_matches('B').trim_end_matches('i') {
         "" => 1,
         "k" | "K" => 1 << 10,
         "M" => 1 << 20,
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(duration("7d").unwrap(), Duration::from_hours(168));
         assert!(duration("d").is_err() && duration("5x").is_err());
         assert_eq!(size("200M").unwrap(), 200 << 20);
-        assert_eq!(size("1GiB").unwrap(), 1 << 30);
+        assert_eq!((size("1GiB").unwrap(), size("1Gi").unwrap()), (1 << 30, 1 << 30));
         assert!(size("99999999999999999999G").is_err() && size("5x").is_err());
     }
 

@@ -19,7 +19,7 @@ pub enum Target {
 /// How a result is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Encoding {
-    format: Format,
+    pub(crate) format: Format,
     /// Sample rate in Hz.
     pub(crate) rate: u32,
     clip: ClipMode,

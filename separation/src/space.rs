@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use audio::{FlacDepth, Format, WavDepth, resampled_len};
+
+use crate::output::Encoding;
+use crate::{Error, Plan, Result};
 
 /// Bytes that the waiting results of one song may keep in memory, all together.
 const MEMORY_BYTES: usize = 16 << 20;
@@ -13,6 +16,36 @@ const FRAME_BYTES: usize = 8;
 /// Bytes that each of so many results may keep in memory.
 pub(crate) fn memory_of_each(results: usize) -> usize {
     MEMORY_BYTES / results.max(1)
+}
+
+/// Bytes of a second of an MP3, at most: 320 kbit/s.
+const MP3_BYTES_PER_SECOND: u64 = 40_000;
+
+impl Plan {
+    /// Bytes that the results of a song of `frames` frames at `song_rate` Hz take in the temporary folder, at most: those
+    /// that wait for their gain, and all files. `rate` is that of the networks in Hz.
+    #[must_use]
+    pub fn scratch_bytes(&self, (frames, song_rate): (usize, u32), rate: u32) -> u64 {
+        let file_bytes = |wanted| {
+            let encoding = Encoding::of(wanted, self, rate);
+            file_bytes(encoding.format, resampled_len(frames, song_rate, encoding.rate), encoding.rate)
+        };
+        let waiting =
+            if self.clip.needs_peaks() { self.results.iter().filter(|one| !one.kept).count() } else { 0 };
+        needed_bytes(waiting, resampled_len(frames, song_rate, self.rate))
+            + self.results.iter().map(file_bytes).sum::<u64>()
+    }
+}
+
+/// Bytes of a file of `frames` frames, at most; FLAC hardly ever exceeds what it is of.
+fn file_bytes(format: Format, frames: usize, rate: u32) -> u64 {
+    let frames = frames as u64;
+    match format {
+        Format::Mp3 { .. } => frames * MP3_BYTES_PER_SECOND / u64::from(rate),
+        Format::Wav(WavDepth::Bits16) | Format::Flac(FlacDepth::Bits16) => 4 * frames,
+        Format::Wav(WavDepth::Bits24) | Format::Flac(FlacDepth::Bits24) => 6 * frames,
+        Format::Wav(WavDepth::Float32) => 8 * frames,
+    }
 }
 
 /// Refuses a song whose waiting results do not fit into the temporary folder beside what is there already,
@@ -44,6 +77,14 @@ mod tests {
     fn an_hour_of_four_stems_needs_five_gigabytes_and_a_jingle_none() {
         assert_eq!(needed_bytes(4, 3600 * 44_100), 5_080_320_000);
         assert_eq!(needed_bytes(4, 10 * 44_100), 0);
+    }
+
+    #[test]
+    fn files_of_an_hour_have_the_bytes_of_their_samples_at_most() {
+        let of = |format| file_bytes(format, 3600 * 44_100, 44_100);
+        assert_eq!(of(Format::default()), 144_000_000);
+        assert_eq!(of(Format::Flac(FlacDepth::Bits24)), 952_560_000);
+        assert_eq!(of(Format::Wav(WavDepth::Float32)), 1_270_080_000);
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub struct WorkerArgs {
     /// Folder for songs and results in work [default: the system's].
     #[arg(long, env = "MSAAS_TEMP_DIR", value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
+    /// Bytes of that folder that songs in work may take together, as in 18GiB: others wait for them [default: all that is
+    /// free].
+    #[arg(long, env = "MSAAS_TEMP_BYTES", value_name = "BYTES", value_parser = size)]
+    pub temp_bytes: Option<u64>,
     /// Refuse songs that are longer than this many seconds.
     #[arg(long, env = "MSAAS_MAX_SECONDS", default_value_t = 7200.0, value_name = "SECONDS", value_parser = positive)]
     pub max_seconds: f64,
@@ -114,6 +118,7 @@ impl WorkerArgs {
             songs_at_once: usize::from(self.songs_at_once),
             model: self.model(),
             temp_dir: self.temp_dir.clone(),
+            temp_bytes: self.temp_bytes,
             decoder: Some(this_program()),
             max_song_s: self.max_seconds,
             span_s: self.span_seconds,

@@ -122,8 +122,12 @@ impl Worker {
         while !stop.is_cancelled() {
             let at_once = self.tools.songs_at_once();
             self.tools.songs.keep_for(at_once);
-            while tasks.len() >= at_once {
-                tasks.next().await;
+            if tasks.len() >= at_once || self.tools.disk.is_short() {
+                tokio::select! {
+                    _ = tasks.next() => {}
+                    () = self.tools.disk.changes() => {}
+                }
+                continue;
             }
             let claimed = {
                 let mut next = pin!(self.next(songs_first, stop));

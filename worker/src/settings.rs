@@ -16,6 +16,9 @@ pub struct Settings {
     pub model: ModelName,
     /// Folder for songs and results in work; none takes the system's.
     pub temp_dir: Option<PathBuf>,
+    /// Bytes of that folder that songs in work may take together; none takes what is free there. A song that needs more
+    /// is in work alone.
+    pub temp_bytes: Option<u64>,
     /// Program that decodes songs in a process of its own, by [`crate::decoder::if_asked`]; without one the worker
     /// decodes them itself.
     pub decoder: Option<PathBuf>,
@@ -46,6 +49,7 @@ impl Default for Settings {
             songs_at_once: 0,
             model: ModelName::htdemucs(),
             temp_dir: None,
+            temp_bytes: None,
             decoder: None,
             decoder_hung_after: Duration::from_mins(1),
             max_song_s: 7200.0,

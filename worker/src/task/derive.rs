@@ -10,10 +10,13 @@ use common::queue::Outcome;
 use separation::{Decoded, Sources};
 
 use super::files::{Place, fetch};
-use super::plan::{add_tags, order, pulse};
+use super::plan::{order, prepare};
 use super::results::{Origin, publish};
 use super::{Failed, Tools, blocking, plan};
 use crate::lease::Lease;
+
+/// Bytes of a frame of a kept source: two channels of 24 bits in its file, of 32-bit floats decoded.
+const SOURCE_FRAME_BYTES: u64 = 6 + 8;
 
 /// Whether a job was accepted when its song had succeeded already, but the sources were still being stored: it need not
 /// separate the song again.
@@ -25,16 +28,19 @@ pub(crate) async fn was_early(tools: &Tools, record: &Record) -> Result<bool, Fa
 }
 
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
-    let kept = tools.ledger.kept(record).await?;
-    let files = match &kept {
-        Some(kept) => sources(tools, lease, record, kept).await?,
-        None => None,
-    };
-    let (Some(kept), Some(files)) = (kept, files) else {
-        // Their time was over: the song is separated again, for this job alone.
+    let Some(kept) = tools.ledger.kept(record).await? else {
         return plan::perform(tools, lease, record).await;
     };
     let song = Decoded { rate: kept.song_rate_hz, frames: kept.song_frames as usize, damaged: 0 };
+    let names: Vec<String> = kept.sources.iter().map(StemName::to_string).collect();
+    let mut order = order(record, &names, song.rate, false)?;
+    let bytes = order.scratch_bytes((song.frames, song.rate), song.rate) + bytes_of_sources(&kept);
+    let room = lease.beat().meanwhile(tools.disk.room(bytes)).await?;
+    let Some(files) = sources(tools, lease, record, &kept).await? else {
+        // Their time was over: the song is separated again, for this job alone.
+        drop(room);
+        return plan::perform(tools, lease, record).await;
+    };
     let (beat, temp_dir) = (lease.beat().clone(), tools.settings.temp_dir.clone());
     let read = blocking(move || {
         let read = Sources::read(files, song, temp_dir.as_deref(), beat.stop(), &mut |_| beat.tick());
@@ -46,15 +52,12 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
             // The song is not to blame.
             tracing::warn!(job.id = %record.id, why, "the kept sources cannot be read");
             tools.ledger.discard_kept(record).await?;
+            drop(room);
             return plan::perform(tools, lease, record).await;
         }
         Err(error) => return Err(error),
     };
-    let names: Vec<String> = kept.sources.iter().map(StemName::to_string).collect();
-    let mut order = order(record, &names, song.rate, false)?;
-    add_tags(tools, lease, record, &mut order).await?;
-    order.temp_dir.clone_from(&tools.settings.temp_dir);
-    order.pulse = pulse(lease.beat());
+    prepare(tools, lease, record, &mut order).await?;
     let beat = lease.beat().clone();
     let sealed = blocking(move || {
         let _span = tracing::info_span!("mix").entered();
@@ -67,6 +70,12 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let engine = format!("{}-of-{}", tools.engines.fingerprint(), kept.job);
     let origin = Origin { sources: kept.sources, song: (kept.song_frames, kept.song_rate_hz), engine };
     publish(tools, lease, record, origin, sealed).await
+}
+
+/// Bytes that kept sources take in the temporary folder: their files, and what is decoded of them.
+fn bytes_of_sources(kept: &Kept) -> u64 {
+    // They have the rate of the network: hardly a song has a lower one.
+    kept.sources.len() as u64 * kept.song_frames * SOURCE_FRAME_BYTES
 }
 
 /// The files of all kept sources; none where one is gone by now.

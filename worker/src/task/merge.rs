@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::files::Place;
-use super::plan::{add_tags, engine, names_of, order, pulse};
+use super::plan::{engine, names_of, order, prepare, room_for};
 use super::results::{Origin, publish};
 use super::span::read;
 use super::{Failed, Tools, blocking};
@@ -24,13 +24,12 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let layout = read(&claim.part)?;
     let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
-    let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, lease.beat(), rate).await?;
+    let (song, _room) = tools.songs.decoded(tools, lease, record, rate).await?;
     let mut order = order(record, loaded.engine().sources(), song.rate(), layout.keep)?;
     let sources = names_of(loaded.engine().sources())?;
     let decoded = (song.file_frames() as u64, song.rate());
-    add_tags(tools, lease, record, &mut order).await?;
-    order.temp_dir.clone_from(&tools.settings.temp_dir);
-    order.pulse = pulse(lease.beat());
+    prepare(tools, lease, record, &mut order).await?;
+    let _room_of_results = room_for(tools, lease, &song, &order, &loaded).await?;
     let spans = loaded.engine().spans(song.frames(), &order.request(), layout.segments)?;
     let (beat, here, job) = (lease.beat().clone(), Arc::clone(tools), record.id);
     let runtime = Handle::current();

@@ -1,6 +1,7 @@
 //! What is done with a claimed task.
 
 mod derive;
+mod disk;
 mod failure;
 mod files;
 mod merge;
@@ -19,6 +20,7 @@ use common::queue::{Claim, Outcome, TaskKind};
 use common::telemetry::{describe, figures, waited};
 use tracing::{Instrument as _, Span};
 
+pub(crate) use disk::{Disk, Room};
 pub(crate) use failure::Failed;
 pub(crate) use files::{Place, temporary};
 pub(crate) use song::Songs;
@@ -35,6 +37,7 @@ pub(crate) struct Tools {
     pub(crate) engines: Arc<Engines>,
     pub(crate) songs: Songs,
     pub(crate) sums: Sums,
+    pub(crate) disk: Disk,
     pub(crate) signs: Signs,
     pub(crate) settings: Settings,
 }
@@ -42,8 +45,9 @@ pub(crate) struct Tools {
 impl Tools {
     /// Those of a worker that has done nothing yet.
     pub(crate) fn new(ledger: Ledger, engines: Arc<Engines>, settings: Settings) -> Self {
+        let disk = Disk::new(settings.temp_dir.clone(), settings.temp_bytes);
         let (songs, sums, signs) = (Songs::default(), Sums::default(), Signs::new(()));
-        Self { ledger, engines, songs, sums, signs, settings }
+        Self { ledger, engines, songs, sums, disk, signs, settings }
     }
 
     /// Songs that may be in work at a time.

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::files::Place;
 use super::results::{Origin, publish};
-use super::{Failed, Tools, blocking};
-use crate::engines::Held;
-use crate::lease::{Beat, Lease};
+use super::{Failed, Room, Tools, blocking};
+use crate::engines::{Held, Loaded};
+use crate::lease::Lease;
 
 /// What a plan tells its spans and its merge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,8 +42,7 @@ const UNTITLED: &str = "song";
 pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) -> Result<Outcome, Failed> {
     let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
-    let beat = lease.beat();
-    let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, beat, rate).await?;
+    let (song, room) = tools.songs.decoded(tools, lease, record, rate).await?;
     failpoint::reach("plan.decoded");
     let (engine, sources) = (loaded.engine(), loaded.engine().sources());
     let mut order = order(record, sources, song.rate(), false)?;
@@ -65,7 +64,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let bytes = song.frames() as u64 * frame_bytes;
     let segments = tools.settings.segments_of_span(total, bytes, loaded.segment_s());
     if segments >= total || lease.claim().task.kind == TaskKind::Derive {
-        return whole(tools, lease, record, loaded, song, order).await;
+        return whole(tools, lease, record, loaded, (song, room), order).await;
     }
     let spans = loaded.engine().spans(song.frames(), &request, segments)?;
     let (song, loudness) = blocking(move || {
@@ -74,8 +73,8 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         Ok((song, loudness))
     })
     .await?;
-    beat.tick();
-    tools.songs.put_back(record, rate, song).await;
+    lease.beat().tick();
+    tools.songs.put_back(record, rate, (song, room)).await;
     let layout = Layout { v: LAYOUT, loudness, segments, keep };
     let merge = serde_json::to_string(&layout).map_err(|error| Failed::Permanent(error.to_string()))?;
     let spans = spans.iter().map(|span| Span { units: span.count as u32, part: merge.clone() }).collect();
@@ -103,16 +102,15 @@ async fn whole(
     lease: &Lease,
     record: &Record,
     loaded: Held,
-    song: Song,
+    (song, _room): (Song, Room),
     mut order: separation::Plan,
 ) -> Result<Outcome, Failed> {
     let sources = names_of(loaded.engine().sources())?;
     let decoded = (song.file_frames() as u64, song.rate());
-    add_tags(tools, lease, record, &mut order).await?;
+    prepare(tools, lease, record, &mut order).await?;
+    let _room_of_results = room_for(tools, lease, &song, &order, &loaded).await?;
     let audio_s = song.frames() as f64 / f64::from(loaded.engine().rate());
     let beat = lease.beat().clone();
-    order.temp_dir.clone_from(&tools.settings.temp_dir);
-    order.pulse = pulse(&beat);
     let sealed = blocking(move || {
         let _span = tracing::info_span!("separate").entered();
         let start = Instant::now();
@@ -130,10 +128,16 @@ async fn whole(
     publish(tools, lease, record, origin, sealed).await
 }
 
-/// Blocks that are encoded renew the lease too.
-pub(crate) fn pulse(beat: &Beat) -> Pulse {
-    let beat = beat.clone();
-    Pulse::new(move || beat.tick())
+/// Room in the temporary folder for the results of a song.
+pub(crate) async fn room_for(
+    tools: &Tools,
+    lease: &Lease,
+    song: &Song,
+    order: &separation::Plan,
+    loaded: &Loaded,
+) -> Result<Room, Failed> {
+    let bytes = order.scratch_bytes((song.file_frames(), song.rate()), loaded.engine().rate());
+    Ok(lease.beat().meanwhile(tools.disk.room(bytes)).await?)
 }
 
 /// What a network separates, as names of stems.
@@ -144,19 +148,23 @@ pub(crate) fn names_of(sources: &[String]) -> Result<Vec<StemName>, Failed> {
     sources.iter().map(name).collect()
 }
 
-/// Gives every result the song's own tags and cover, its title with the name of the stem.
-pub(crate) async fn add_tags(
+/// Gives every result the song's own tags and cover, its title with the name of the stem; says how it is all to be encoded.
+pub(crate) async fn prepare(
     tools: &Arc<Tools>,
     lease: &Lease,
     record: &Record,
     order: &mut separation::Plan,
 ) -> Result<(), Failed> {
-    let file = tools.songs.file(&tools.ledger, record, &tools.settings, lease.beat()).await?;
+    let file = tools.songs.file(tools, lease, record).await?;
     let tags = blocking(move || Ok(tags::read(&mut BufReader::new(Place::new(file)?)))).await?;
     for wanted in order.results.iter_mut().filter(|wanted| !wanted.kept) {
         let title = tags.title.as_deref().unwrap_or(UNTITLED);
         wanted.tags = tags::Tags { title: Some(format!("{title} ({})", wanted.stem.name)), ..tags.clone() };
     }
+    order.temp_dir.clone_from(&tools.settings.temp_dir);
+    // Blocks that are encoded renew the lease too.
+    let beat = lease.beat().clone();
+    order.pulse = Pulse::new(move || beat.tick());
     Ok(())
 }
 

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use audio::DecodeLimits;
 use common::job::Record;
 use common::keys::ObjectKey;
-use common::ledger::Ledger;
 use common::{SongHash, Tenant};
+use demucs::Mixture as _;
 use separation::{Reading, Song};
 use tokio::sync::Mutex;
 
 use super::files::{Place, fetch};
-use super::{Failed, blocking};
+use super::{Failed, Room, Tools, blocking};
 use crate::decoder;
-use crate::lease::Beat;
+use crate::lease::{Beat, Lease};
 use crate::settings::Settings;
 
 /// The songs that were used last.
@@ -37,9 +37,13 @@ struct Kept {
     tenant: Tenant,
     song: SongHash,
     file: Arc<File>,
+    _room: Room,
     /// Decoded, at the engine's rate; none while a task has it.
-    decoded: Option<(u32, Song)>,
+    decoded: Option<(u32, (Song, Room))>,
 }
+
+/// Bytes of a frame of a decoded song: two channels of 32-bit floats.
+const FRAME_BYTES: u64 = 8;
 
 impl Songs {
     /// Keeps those of so many tasks, and the one before.
@@ -50,10 +54,9 @@ impl Songs {
     /// The song as it was uploaded.
     pub(crate) async fn file(
         &self,
-        ledger: &Ledger,
+        tools: &Tools,
+        lease: &Lease,
         record: &Record,
-        settings: &Settings,
-        beat: &Beat,
     ) -> Result<Arc<File>, Failed> {
         {
             let mut kept = self.kept.lock().await;
@@ -66,7 +69,7 @@ impl Songs {
             }
         }
         let key = ObjectKey::song(&record.tenant, &record.song);
-        let file = fetch(ledger, &key, settings, beat).await?;
+        let file = fetch(&tools.ledger, &key, &tools.settings, lease.beat()).await?;
         // Of a job that is wanted it may be on its way back: see `Ledger::release_song`.
         let file = Arc::new(file.ok_or_else(|| Failed::Transient("the song is gone".to_owned()))?);
         let mut kept = self.kept.lock().await;
@@ -75,36 +78,37 @@ impl Songs {
                 kept.remove(0);
             }
             let (tenant, song) = (record.tenant.clone(), record.song);
-            kept.push(Kept { tenant, song, file: Arc::clone(&file), decoded: None });
+            let _room = tools.disk.kept(file.metadata()?.len());
+            kept.push(Kept { tenant, song, file: Arc::clone(&file), _room, decoded: None });
         }
         Ok(file)
     }
 
-    /// The song decoded at `rate` Hz; goes back with [`Songs::put_back`].
+    /// The song decoded at `rate` Hz, and the room that it takes; both go back with [`Songs::put_back`].
     pub(crate) async fn decoded(
         &self,
-        ledger: &Ledger,
+        tools: &Tools,
+        lease: &Lease,
         record: &Record,
-        settings: &Settings,
-        beat: &Beat,
         rate: u32,
-    ) -> Result<Song, Failed> {
-        let file = self.file(ledger, record, settings, beat).await?;
+    ) -> Result<(Song, Room), Failed> {
+        let file = self.file(tools, lease, record).await?;
         {
             let mut kept = self.kept.lock().await;
             if let Some(at) = position(&kept, record)
-                && kept[at].decoded.as_ref().is_some_and(|(kept_rate, _)| *kept_rate == rate)
-                && let Some((_, song)) = kept[at].decoded.take()
+                && let Some((_, song)) = kept[at].decoded.take_if(|(kept_rate, _)| *kept_rate == rate)
             {
                 return Ok(song);
             }
         }
-        let (beat, settings) = (beat.clone(), settings.clone());
-        blocking(move || decode(&file, &settings, &beat, rate)).await
+        let (beat, settings) = (lease.beat().clone(), tools.settings.clone());
+        let song = blocking(move || decode(&file, &settings, &beat, rate)).await?;
+        let room = tools.disk.kept(song.frames() as u64 * FRAME_BYTES);
+        Ok((song, room))
     }
 
     /// Keeps a decoded song for the next span.
-    pub(crate) async fn put_back(&self, record: &Record, rate: u32, song: Song) {
+    pub(crate) async fn put_back(&self, record: &Record, rate: u32, song: (Song, Room)) {
         let mut kept = self.kept.lock().await;
         if let Some(at) = position(&kept, record) {
             kept[at].decoded = Some((rate, song));

@@ -22,7 +22,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     let layout = read(&claim.part)?;
     let loaded = engine(tools, lease, &record.options.model).await?;
     let rate = loaded.engine().rate();
-    let song = tools.songs.decoded(&tools.ledger, record, &tools.settings, lease.beat(), rate).await?;
+    let (song, room) = tools.songs.decoded(tools, lease, record, rate).await?;
     let request = order(record, loaded.engine().sources(), song.rate(), layout.keep)?.request();
     let spans = loaded.engine().spans(song.frames(), &request, layout.segments)?;
     let span = *spans
@@ -49,12 +49,13 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
         Ok((song, Arc::new(file)))
     })
     .await?;
-    tools.songs.put_back(record, rate, song).await;
+    tools.songs.put_back(record, rate, (song, room)).await;
     // A worker that stood still for long would write for a job that has ended since.
     if let Some(ended) = lease.check().await? {
         return Err(Failed::Ended(ended));
     }
     let size_bytes = file.metadata()?.len();
+    let room = tools.disk.kept(size_bytes);
     let key = ObjectKey::span(&record.id, claim.task.plan, claim.task.index);
     let beat = lease.beat().clone();
     // Each piece that goes out renews the lease.
@@ -62,7 +63,7 @@ pub(crate) async fn perform(tools: &Arc<Tools>, lease: &Lease, record: &Record) 
     // One that is there was computed by an engine of the same fingerprint: the same bytes.
     tools.ledger.store().put_stream(&key, body, Write::Once).await?;
     failpoint::reach("span.stored");
-    tools.sums.keep(key, file, size_bytes);
+    tools.sums.keep(key, file, room);
     note(tools, lease, record, size_bytes).await;
     Ok(Outcome::Done)
 }

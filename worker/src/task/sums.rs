@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use common::keys::ObjectKey;
 
+use super::Room;
+
 /// All that is kept, in bytes: some twelve minutes of four stems. The oldest go first.
 const KEPT_BYTES: u64 = 1 << 30;
 
@@ -21,19 +23,19 @@ pub(crate) struct Sums {
 struct Kept {
     key: ObjectKey,
     file: Arc<File>,
-    size_bytes: u64,
+    room: Room,
 }
 
 impl Sums {
     /// Keeps what has been stored under `key`.
-    pub(super) fn keep(&self, key: ObjectKey, file: Arc<File>, size_bytes: u64) {
-        self.keep_up_to(KEPT_BYTES, Kept { key, file, size_bytes });
+    pub(super) fn keep(&self, key: ObjectKey, file: Arc<File>, room: Room) {
+        self.keep_up_to(KEPT_BYTES, Kept { key, file, room });
     }
 
     fn keep_up_to(&self, most_bytes: u64, new: Kept) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_back(new);
-        while kept.iter().map(|kept| kept.size_bytes).sum::<u64>() > most_bytes {
+        while kept.iter().map(|kept| kept.room.bytes()).sum::<u64>() > most_bytes {
             kept.pop_front();
         }
     }
@@ -51,9 +53,11 @@ mod tests {
     use common::{Epoch, JobId};
 
     use super::*;
+    use crate::task::Disk;
 
     fn kept(job: &JobId, index: u32, size_bytes: u64) -> std::io::Result<Kept> {
-        Ok(Kept { key: ObjectKey::span(job, 0, index), file: Arc::new(tempfile::tempfile()?), size_bytes })
+        let room = Disk::default().kept(size_bytes);
+        Ok(Kept { key: ObjectKey::span(job, 0, index), file: Arc::new(tempfile::tempfile()?), room })
     }
 
     #[test]

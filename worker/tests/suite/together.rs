@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::job::Ending;
+use worker::Settings;
 
 use crate::bench::{Bench, STEMS, held, small, song};
 use crate::reference::in_one_pass;
@@ -59,5 +60,34 @@ async fn a_worker_that_ends_gives_back_all_that_it_has_in_hand() {
         assert!(matches!(bench.end_of(record).await.ending, Ending::Succeeded { .. }));
     }
     bench.rest().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_song_whose_results_have_no_room_waits_for_those_of_another_one() {
+    let bench = Bench::patient().await;
+    let mut records = Vec::new();
+    for i in 0..2 {
+        let hash = bench.store_song(song(400_000 + i)).await;
+        records.push(bench.submit(hash).await);
+    }
+    // The files of four stems take 6 bytes a frame each, and are kept too; a song takes 16 with its upload.
+    let temp_bytes = Some(30_000_000);
+    let worker = bench.worker_of_songs(Settings { songs_at_once: 4, temp_bytes, ..bench.settings() });
+    loop {
+        let mut views = Vec::new();
+        for record in &records {
+            views.push(bench.ledger.view(record).await.unwrap());
+        }
+        if views.iter().all(|view| view.state.is_terminal()) {
+            break;
+        }
+        let begun = |view: &&common::job::View| view.progress.segments_done > 0 && !view.state.is_terminal();
+        assert!(views.iter().filter(begun).count() < 2, "{views:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for record in &records {
+        assert!(matches!(bench.end_of(record).await.ending, Ending::Succeeded { .. }));
+    }
     worker.stop().await;
 }
