@@ -50,6 +50,15 @@ impl Tools {
         Self { ledger, engines, songs, sums, disk, signs, settings }
     }
 
+    /// Results of a song that are encoded at a time; 0 takes one for each core. Several songs share the cores, and
+    /// somebody has to feed the devices.
+    pub(crate) fn encoders(&self) -> usize {
+        match self.songs_at_once() {
+            1 => 0,
+            songs => (std::thread::available_parallelism().map_or(1, usize::from) / songs).max(1),
+        }
+    }
+
     /// Songs that may be in work at a time.
     pub(crate) fn songs_at_once(&self) -> usize {
         match self.settings.songs_at_once {

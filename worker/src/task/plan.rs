@@ -162,6 +162,7 @@ pub(crate) async fn prepare(
         wanted.tags = tags::Tags { title: Some(format!("{title} ({})", wanted.stem.name)), ..tags.clone() };
     }
     order.temp_dir.clone_from(&tools.settings.temp_dir);
+    order.threads = tools.encoders();
     // Blocks that are encoded renew the lease too.
     let beat = lease.beat().clone();
     order.pulse = Pulse::new(move || beat.tick());
