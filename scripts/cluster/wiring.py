@@ -116,9 +116,25 @@ def names(objects):
                     yield f"{name_of(thing)}: {container['name']} mounts what is not there: {mount['name']}"
 
 
+def counted(objects):
+    """An autoscaler by tasks counts as many for each worker as this has in work at a time."""
+    for thing in objects:
+        if thing["kind"] != "ScaledObject":
+            continue
+        workers = [one for one in objects if name_of(one) == f"Deployment/{thing['spec']['scaleTargetRef']['name']}"]
+        variables = {variable["name"]: variable.get("value") for worker in workers for container in containers_of(worker)
+                     for variable in container.get("env", [])}
+        # On the CPU a worker has one in work where nothing else is said; on a card as many as its node has cores for.
+        usual = None if variables.get("MSAAS_DEVICE", "").startswith("cuda") else "1"
+        taken = variables.get("MSAAS_SONGS_AT_ONCE", usual)
+        target = thing["spec"]["advanced"]["scalingModifiers"]["target"]
+        if target != taken:
+            yield f"{name_of(thing)} counts {target} tasks for each worker, which takes {taken or 'as many as it likes'}"
+
+
 def faults(renders):
     found = []
     for where, objects in renders.all():
         pods = Pods(objects)
-        found += [f"{where}: {line}" for line in [*network(pods), *services(pods), *names(objects)]]
+        found += [f"{where}: {line}" for line in [*network(pods), *services(pods), *names(objects), *counted(objects)]]
     return found
