@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds `msaas` and `worker` with the kernels for NVIDIA GPUs, on a machine that needs no GPU and no driver.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
@@ -37,8 +38,11 @@ toolkit() {
             say "installing NVIDIA's compiler into $own"
             mkdir -p "${own%/*}"
             fresh=$(mktemp -d "$own.XXXXXX")
-            python3 -m venv "$fresh"
-            "$fresh/bin/pip" install --quiet --disable-pip-version-check --no-deps "${packages[@]}" >&2
+            if ! { python3 -m venv "$fresh" && "$fresh/bin/pip" install --quiet --disable-pip-version-check --no-deps "${packages[@]}"; } >&2; then
+                rm -rf "$fresh"
+                say "the compiler could not be installed"
+                exit 1
+            fi
             rm -rf "$own"
             mv "$fresh"/lib/python3*/site-packages/nvidia/cu13 "$own"
             rm -rf "$fresh"
