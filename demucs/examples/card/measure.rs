@@ -1,44 +1,56 @@
 //! What is measured, and printed.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use demucs::cuda::bench::Bench;
 use demucs::cuda::{Card, Compiled, Precision};
 use demucs::kernels::bench::operations;
-use demucs::seeded::{checkpoint, signal, small_kwargs};
-use demucs::weights::Checkpoint;
-use demucs::{
-    Bag, Batches, BoxError, Compute, Device, Kernels, Loudness, Mixture, Network, Request, Samples,
-    Separator, Settings, Stem, StemSink,
-};
+use demucs::model::Config;
+use demucs::seeded::{checkpoint, small_kwargs};
+use demucs::weights::{Checkpoint, member};
+use demucs::{Bag, BoxError, Compute, Device, Kernels, Request, Samples, Separator, Settings, Stem};
 use serde_json::{Value, json};
 
-use crate::figures::{decibels, largest, median, repeated};
+use crate::figures::{Song, finite, median};
 
-type Stems = Vec<[Vec<f32>; 2]>;
-type Result<T> = std::result::Result<T, BoxError>;
+pub(crate) type Stems = Vec<[Vec<f32>; 2]>;
+pub(crate) type Result<T> = std::result::Result<T, BoxError>;
 
 const PRECISIONS: [(&str, Precision); 2] = [("half", Precision::Half), ("single", Precision::Single)];
-const BATCHES: [usize; 6] = [1, 2, 4, 8, 16, 32];
-/// What single precision has to come to, in dB.
-const PARITY: f64 = 70.0;
+/// Segments of a batch, those that say most first. 42 are a song of four minutes, 21 and 14 parts of it that are full.
+const BATCHES: [usize; 9] = [8, 16, 32, 14, 21, 42, 4, 1, 2];
+/// The network whose figures count.
+const OFFICIAL: &str = "955717e8";
 /// Minutes of the songs of a queue.
 pub(crate) const SONG: f64 = 4.0;
 
 /// The network and the card that it is measured on.
 pub(crate) struct Measure {
     device: Device,
-    checkpoint: Checkpoint,
+    pub(crate) checkpoint: Checkpoint,
+    /// Weights of no network that ever learnt anything.
+    pub(crate) drawn: bool,
     /// Time is none there, and everything takes long: one of each is enough.
-    emulated: bool,
+    pub(crate) emulated: bool,
 }
 
 impl Measure {
-    /// Opens the device, and loads or draws the weights.
+    /// Opens the device, loads or draws the weights, and prints whose they are.
     pub(crate) fn new(device: &str, weights: &str) -> Result<Self> {
         let (card, checkpoint) = (opened(device)?, loaded(weights)?);
-        Ok(Self { device: card, checkpoint, emulated: device == "emulated" })
+        let drawn = matches!(weights, "small" | "seeded");
+        let fingerprint = checkpoint.fingerprint().to_string();
+        let official = member(OFFICIAL).and_then(|network| network.fingerprint) == Some(&fingerprint);
+        let whose = if drawn {
+            "drawn"
+        } else if official {
+            "official"
+        } else {
+            "other"
+        };
+        say(&json!({"weights": whose, "fingerprint": fingerprint}));
+        Ok(Self { device: card, checkpoint, drawn, emulated: device == "emulated" })
     }
 
     /// Prints the card's rates, and the least that a segment takes at them.
@@ -79,59 +91,16 @@ impl Measure {
         Ok(())
     }
 
-    /// Prints how far half and single precision are from where they should be.
-    pub(crate) fn parity(&self, samples: &str, batch: usize) -> Result<()> {
-        let cpu = Network::from_checkpoint(self.checkpoint.clone(), &Compute::cpu())?;
-        let config = cpu.config();
-        let (n, sources) = (config.segment_frames(), config.sources.clone());
-        let song = repeated(samples, batch * n)?;
-        let loudness = Loudness::of(&mut Samples { channels: song.channels.clone() })?;
-        let [left, right] = song.channels.map(|mut channel| {
-            loudness.normalize(&mut channel);
-            channel
-        });
-        let segments = left.chunks_exact(n).zip(right.chunks_exact(n));
-        let mix: Vec<f32> = segments.flat_map(|(left, right)| [left, right].concat()).collect();
-        let mut exact = vec![0.0; mix.len() * sources.len()];
-        cpu.forward(&mix, &mut exact)?;
-        let computed = |precision| -> Result<Vec<f32>> {
-            let mut out = vec![0.0; exact.len()];
-            self.compiled(precision, batch)?.forward(&mix, &mut out)?;
-            Ok(out)
-        };
-        let (single, half) = (computed(Precision::Single)?, computed(Precision::Half)?);
-        let snr = decibels(exact.iter().zip(&single));
-        let source = |index: usize| {
-            // `[B, S, 2, N]`
-            let of = |values: &[f32]| -> Vec<f32> {
-                values.chunks_exact(2 * n).skip(index).step_by(sources.len()).flatten().copied().collect()
-            };
-            decibels(of(&single).iter().zip(&of(&half)))
-        };
-        let sdr: BTreeMap<_, _> = sources.iter().enumerate().map(|(i, name)| (name, source(i))).collect();
-        say(&json!({
-            "batch": batch, "single_snr_db": snr, "single_largest": largest(&exact, &single), "bar_db": PARITY,
-            "half_snr_db": decibels(exact.iter().zip(&half)), "half_largest": largest(&exact, &half),
-            "half_sdr_db": sdr,
-        }));
-        if snr < PARITY || !half.iter().all(|value| value.is_finite()) {
-            return Err(
-                format!("single precision is {snr:.1} dB from the CPU, {PARITY} dB are wanted").into()
-            );
-        }
-        Ok(())
-    }
-
     /// Prints what a segment takes in batches of all sizes.
-    pub(crate) fn speed(&self, seconds: f64) -> Result<()> {
-        for (name, precision) in PRECISIONS {
-            for &batch in if self.emulated { &BATCHES[..2] } else { &BATCHES } {
+    pub(crate) fn speed(&self, samples: &str, seconds: f64) -> Result<()> {
+        for &batch in if self.emulated { &BATCHES[7..] } else { &BATCHES } {
+            for (name, precision) in PRECISIONS {
                 let network = self.compiled(precision, batch)?;
                 if network.most() < batch {
                     say(&json!({"precision": name, "batch": batch, "error": "too little memory"}));
-                    break;
+                    continue;
                 }
-                fill(&network, batch)?;
+                fill(&network, samples, batch)?;
                 let segment = self.settled(seconds, || Ok(network.time(batch)?))? / batch as f64;
                 let flop = operations(network.config()) as f64;
                 say(&json!({
@@ -144,10 +113,10 @@ impl Measure {
     }
 
     /// Prints what the kernels take of a batch, those that take most first, and the launches that do.
-    pub(crate) fn kernels(&self, batch: usize) -> Result<()> {
+    pub(crate) fn kernels(&self, samples: &str, batch: usize) -> Result<()> {
         for (name, precision) in PRECISIONS {
             let network = self.compiled(precision, batch)?;
-            fill(&network, batch)?;
+            fill(&network, samples, batch)?;
             let whole = self.settled(0.5, || Ok(network.time(batch)?))?;
             let rounds = if self.emulated { 1 } else { 25 };
             let rounds: Vec<_> =
@@ -183,14 +152,22 @@ impl Measure {
 
     /// Prints what a song takes from samples to stems.
     pub(crate) fn song(&self, samples: &str, minutes: f64) -> Result<()> {
-        let batches: &[usize] = if self.emulated { &[2] } else { &[4, 8, 16, 32] };
-        for kernels in [Kernels::Half, Kernels::Single] {
-            for batch in batches {
-                let separator = self.separator(kernels, *batch)?;
-                let rate = f64::from(separator.bag().samplerate());
-                let mut song = repeated(samples, (60.0 * minutes * rate) as usize)?;
+        let song = Song::open(samples, self.rate()?)?;
+        let mut song = song.repeated(0, (60.0 * minutes * f64::from(self.rate()?)) as usize);
+        for (kernels, most) in [(Kernels::Half, 7), (Kernels::Single, 3)] {
+            for &batch in if self.emulated { &BATCHES[8..] } else { &BATCHES[..most] } {
+                let separator = self.separator(kernels, batch)?;
+                if separator.batch() < batch {
+                    say(
+                        &json!({"precision": kernels.to_string(), "batch": batch, "error": "too little memory"}),
+                    );
+                    continue;
+                }
                 let mut stems = Stems::new();
                 let wall = self.settled(0.0, || separated(&separator, &mut song, &mut stems))?;
+                if !stems.iter().flatten().all(|channel| finite(channel)) {
+                    return Err(format!("{kernels}, batch {batch}: a sample that is no number").into());
+                }
                 say(&json!({
                     "precision": kernels.to_string(), "batch": batch, "audio_s": 60.0 * minutes, "wall_s": wall,
                     "times_real": 60.0 * minutes / wall,
@@ -200,59 +177,32 @@ impl Measure {
         Ok(())
     }
 
-    /// Prints what many songs take that wait together, and what memory grows by meanwhile.
-    pub(crate) fn queue(&self, samples: &str, songs: usize) -> Result<()> {
-        let minutes = if self.emulated { 0.001 } else { SONG };
-        let separator = self.separator(Kernels::Half, if self.emulated { 2 } else { 16 })?;
-        let rate = f64::from(separator.bag().samplerate());
-        let mut song = repeated(samples, (60.0 * minutes * rate) as usize)?;
-        separated(&separator, &mut song, &mut Stems::new())?;
-        let request = Request::new(Stem::all(separator.bag().sources()));
-        let loudness = Loudness::of(&mut song)?;
-        let work = |_| separator.work(Heard(&song), &request, loudness);
-        let mut works: Vec<_> = (0..songs).map(work).collect::<demucs::Result<_>>()?;
-
-        let most = separator.batch() * separator.in_flight();
-        let (begun, start, first) = (unix_s(), Instant::now(), self.memory()?);
-        let (mut resident, mut free) = first;
-        let mut batches = Batches::new(&separator);
-        while !works.is_empty() {
-            while batches.begin(works.iter_mut().take(most)) {}
-            batches.finish();
-            batches.begin(works.iter_mut().take(most));
-            batches.take(&mut works);
-            for work in works.iter_mut().take(most) {
-                work.check()?;
-                while work.hand_out(&mut Nowhere)? {}
-            }
-            let left = works.len();
-            works.retain(|work| !work.is_done());
-            if works.len() < left {
-                let now = self.memory()?;
-                (resident, free) = (resident.max(now.0), free.min(now.1));
-            }
-        }
-        let wall = start.elapsed().as_secs_f64();
-        say(&json!({
-            "songs": songs, "audio_s": 60.0 * minutes, "wall_s": wall, "song_s": wall / songs as f64,
-            "begun_unix_s": begun, "ended_unix_s": unix_s(), "grown_bytes": resident - first.0,
-            "card_grown_bytes": first.1 - free,
-        }));
-        Ok(())
+    fn config(&self) -> Result<Config> {
+        Ok(Config::from_kwargs(&self.checkpoint.kwargs)?)
     }
 
-    fn card(&self) -> Result<&Card> {
+    /// Samples a second of what the network takes.
+    pub(crate) fn rate(&self) -> Result<u32> {
+        Ok(self.config()?.samplerate)
+    }
+
+    /// The stems' names.
+    pub(crate) fn sources(&self) -> Result<Vec<String>> {
+        Ok(self.config()?.sources)
+    }
+
+    pub(crate) fn card(&self) -> Result<&Card> {
         match &self.device {
             Device::Cuda(card) => Ok(card),
             _ => Err("that is no card".into()),
         }
     }
 
-    fn compiled(&self, precision: Precision, batch: usize) -> Result<Compiled> {
+    pub(crate) fn compiled(&self, precision: Precision, batch: usize) -> Result<Compiled> {
         Ok(Compiled::from_checkpoint(&self.checkpoint, self.card()?, precision, batch, None)?)
     }
 
-    fn separator(&self, kernels: Kernels, batch: usize) -> Result<Separator> {
+    pub(crate) fn separator(&self, kernels: Kernels, batch: usize) -> Result<Separator> {
         let compute = Compute { device: self.device.clone(), kernels };
         let bag = Bag::new(vec![self.checkpoint.clone()], None, &compute)?;
         Ok(Separator::new(bag, Settings { batch, ..Settings::default() })?)
@@ -273,14 +223,6 @@ impl Measure {
             }
         }
         Ok(median(times))
-    }
-
-    /// Bytes of this process that are resident, where the system tells, and those of the card that are free.
-    fn memory(&self) -> Result<(i64, i64)> {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        let resident = line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0_i64);
-        Ok((resident << 10, self.card()?.free_memory()? as i64))
     }
 }
 
@@ -313,44 +255,16 @@ fn separated(separator: &Separator, song: &mut Samples, stems: &mut Stems) -> Re
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Gives a network a batch to compute, so that nothing is a zero.
-fn fill(network: &Compiled, batch: usize) -> Result<()> {
+/// Gives a network a batch of the song to compute, and demands numbers.
+fn fill(network: &Compiled, samples: &str, batch: usize) -> Result<()> {
     let config = network.config();
-    let mix = signal(config.segment_frames()).concat().repeat(batch);
-    let mut out = vec![0.0; mix.len() * config.sources.len()];
-    Ok(network.forward(&mix, &mut out)?)
+    let song = Song::open(samples, config.samplerate)?;
+    let mix = song.segments(config.samplerate, batch, config.segment_frames())?;
+    let mut out = vec![f32::NAN; mix.len() * config.sources.len()];
+    network.forward(&mix, &mut out)?;
+    if finite(&out) { Ok(()) } else { Err(format!("batch of {batch}: a sample that is no number").into()) }
 }
 
-/// A song that many have.
-struct Heard<'a>(&'a Samples);
-
-impl Mixture for Heard<'_> {
-    fn frames(&self) -> usize {
-        self.0.channels[0].len()
-    }
-
-    fn read(&mut self, start: usize, left: &mut [f32], right: &mut [f32]) -> Result<()> {
-        let [all_left, all_right] = &self.0.channels;
-        left.copy_from_slice(&all_left[start..][..left.len()]);
-        right.copy_from_slice(&all_right[start..][..right.len()]);
-        Ok(())
-    }
-}
-
-/// Lets stems go.
-struct Nowhere;
-
-impl StemSink for Nowhere {
-    fn write(&mut self, _: usize, _: [&[f32]; 2]) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// The clock by which other programs watch the card.
-fn unix_s() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
-fn say(line: &Value) {
+pub(crate) fn say(line: &Value) {
     println!("{line}");
 }
