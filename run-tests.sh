@@ -50,6 +50,7 @@ stage "scripts" check_scripts
 stage "images and compose file" scripts/images.sh --lint
 stage "deployment and releases" scripts/tests/deployment.py
 stage "sample clients" scripts/tests/samples.py
+stage "measuring a card, without one" scripts/tests/gpu.py
 stage "chart and manifests" scripts/cluster-check.sh
 stage "documents" docs
 stage "documentation examples" doc_tests
