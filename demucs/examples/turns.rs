@@ -117,7 +117,7 @@ impl StemSink for Nowhere {
     fn write(
         &mut self,
         _: usize,
-        _: [&[f32]; 2],
+        _: demucs::Block,
     ) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Ok(())
     }

@@ -25,12 +25,14 @@
 
 pub mod bag;
 pub mod batches;
+pub mod block;
 pub mod compute;
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub mod cuda;
 pub mod devices;
 pub mod error;
 pub mod kernels;
+mod mix;
 pub mod mixture;
 pub mod model;
 pub mod network;
@@ -50,6 +52,7 @@ pub mod work;
 
 pub use bag::Bag;
 pub use batches::{Batches, Computed};
+pub use block::Block;
 pub use candle_core::{Device as TensorDevice, Tensor};
 pub use compute::{Compute, Device};
 pub use devices::Devices;

@@ -1,5 +1,9 @@
 //! Overlapping segments added up to one signal.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 /// Cross-fade weights of one segment: a triangle that peaks at 1 and never reaches 0.
 ///
 /// `n` in frames. Returns `[n]`, unitless. Source: demucs `apply.py`.
@@ -21,7 +25,9 @@ pub struct OverlapAdd {
     total: Vec<f32>,
     /// Position of the first element of the rows, in frames of the song.
     start: usize,
-    /// Everything before this position is complete and divided by its weights.
+    /// Everything before this position was dropped.
+    dropped: usize,
+    /// Everything before this position is complete.
     complete: usize,
 }
 
@@ -34,48 +40,53 @@ impl OverlapAdd {
             rows: vec![Vec::new(); rows],
             total: Vec::new(),
             start: 0,
+            dropped: 0,
             complete: 0,
         }
     }
 
-    /// Adds a chunk that begins at frame `chunk_start`; what lies before the song is left out.
+    /// Adds a chunk that begins at frame `chunk_start`; what lies before the song is left out. Gives whether all of its
+    /// samples are finite numbers.
     ///
-    /// `chunk` yields one slice per row, all of one length, at most a segment.
-    pub fn add<'a>(&mut self, chunk_start: isize, chunk: impl IntoIterator<Item = &'a [f32]>) {
+    /// `chunk` yields one slice per row, all of one length, at most a segment. Rows are added on the threads of the
+    /// current pool.
+    #[must_use]
+    pub fn add<'a>(&mut self, chunk_start: isize, chunk: impl IntoIterator<Item = &'a [f32]>) -> bool {
         let skipped = (-chunk_start).max(0) as usize;
         let at = chunk_start.max(0) as usize - self.start;
-        let mut chunk_frames = 0;
-        for (row, samples) in self.rows.iter_mut().zip(chunk) {
-            chunk_frames = samples.len();
-            let weighted = samples.iter().zip(&self.weight).skip(skipped);
-            add_at(row, at, chunk_frames.saturating_sub(skipped), weighted.map(|(s, weight)| s * weight));
-        }
+        let chunk: Vec<&[f32]> = chunk.into_iter().collect();
+        let chunk_frames = chunk.first().map_or(0, |samples| samples.len());
         self.add_weight(chunk_start, chunk_frames);
+        let weight = &self.weight[skipped.min(chunk_frames)..chunk_frames];
+        let rows = self.rows.par_iter_mut().zip(chunk);
+        let finite = rows.map(|(row, samples)| {
+            let own = &samples[samples.len() - weight.len()..];
+            add_at(row, at, own.len(), |part| {
+                own[part.clone()].iter().zip(&weight[part]).map(|(sample, weight)| sample * weight)
+            });
+            all_finite(samples)
+        });
+        // Not `all`, which would leave rows out.
+        finite.reduce(|| true, |one, other| one && other)
     }
 
     /// Counts the weight of a chunk of `chunk_frames` without its samples, which come by [`Self::add_sums`].
     pub fn add_weight(&mut self, chunk_start: isize, chunk_frames: usize) {
         let skipped = (-chunk_start).max(0) as usize;
         let at = chunk_start.max(0) as usize - self.start;
-        let len = chunk_frames.saturating_sub(skipped);
-        add_at(&mut self.total, at, len, self.weight.iter().skip(skipped).take(len).copied());
+        let weight = &self.weight[skipped.min(chunk_frames)..chunk_frames];
+        add_at(&mut self.total, at, weight.len(), |part| weight[part].iter().copied());
     }
 
     /// Adds samples from frame `start` on that are weighted already, one slice per row.
     pub fn add_sums(&mut self, start: usize, sums: &[Vec<f32>]) {
         for (row, sums) in self.rows.iter_mut().zip(sums) {
-            add_at(row, start - self.start, sums.len(), sums.iter().copied());
+            add_at(row, start - self.start, sums.len(), |part| sums[part].iter().copied());
         }
     }
 
     /// Declares that no later chunk begins before `position`.
     pub fn complete_to(&mut self, position: usize) {
-        let (from, to) = (self.complete - self.start, position.max(self.complete) - self.start);
-        for row in &mut self.rows {
-            for (sample, weight) in row[from..to].iter_mut().zip(&self.total[from..to]) {
-                *sample /= weight;
-            }
-        }
         self.complete = position.max(self.complete);
     }
 
@@ -85,29 +96,47 @@ impl OverlapAdd {
         self.complete
     }
 
-    /// The complete samples of one row that have not been dropped.
-    #[must_use]
-    pub fn row(&self, row: usize) -> &[f32] {
-        &self.rows[row][..self.complete - self.start]
+    /// Samples of one row, divided by their weights: `frames` counts from the first one that was not dropped, and all of
+    /// them are complete.
+    pub fn averages(&self, row: usize, frames: Range<usize>) -> impl Iterator<Item = f32> + '_ {
+        let front = self.dropped - self.start;
+        let range = front + frames.start..front + frames.end;
+        self.rows[row][range.clone()].iter().zip(&self.total[range]).map(|(sum, weight)| sum / weight)
     }
 
     /// Forgets the first `frames` complete samples of every row.
     pub fn drop_front(&mut self, frames: usize) {
-        for row in self.rows.iter_mut().chain([&mut self.total]) {
-            row.drain(..frames);
+        self.dropped += frames;
+        let front = self.dropped - self.start;
+        // What stays is moved when it is less than what goes, so that much of it is not moved again and again.
+        if 2 * front >= self.total.len() {
+            for row in self.rows.iter_mut().chain([&mut self.total]) {
+                row.drain(..front);
+            }
+            self.start = self.dropped;
         }
-        self.start += frames;
     }
 }
 
-/// Adds `len` samples to `row` from `at` on, which is made long enough.
-fn add_at(row: &mut Vec<f32>, at: usize, len: usize, samples: impl Iterator<Item = f32>) {
-    if row.len() < at + len {
-        row.resize(at + len, 0.0);
+/// Whether all samples are finite numbers.
+pub(crate) fn all_finite(samples: &[f32]) -> bool {
+    // To the end of each part: a loop that may break off at any sample takes several times as long.
+    samples.chunks(1024).all(|part| part.iter().fold(true, |all, sample| all & sample.is_finite()))
+}
+
+/// Adds `len` samples, which `part` gives, to `row` from `at` on. What reaches beyond its end is appended.
+pub(crate) fn add_at<I>(row: &mut Vec<f32>, at: usize, len: usize, part: impl Fn(Range<usize>) -> I)
+where
+    I: Iterator<Item = f32>,
+{
+    if row.len() < at {
+        row.resize(at, 0.0);
     }
-    for (sum, sample) in row[at..].iter_mut().zip(samples) {
+    let there = len.min(row.len() - at);
+    for (sum, sample) in row[at..].iter_mut().zip(part(0..there)) {
         *sum += sample;
     }
+    row.extend(part(there..len));
 }
 
 #[cfg(test)]
@@ -130,11 +159,12 @@ mod tests {
             let segment = segments.get(i);
             let range = segment.chunk_start..segment.chunk_start + segment.chunk_frames as isize;
             let chunk: Vec<f32> = range.map(|p| if p < 0 { 9.0 } else { signal[p as usize] }).collect();
-            overlap.add(segment.chunk_start, [&chunk[..]]);
+            assert!(overlap.add(segment.chunk_start, [&chunk[..]]));
             overlap.complete_to(segments.complete_before(i + 1));
-            out.extend_from_slice(overlap.row(0));
-            overlap.drop_front(overlap.row(0).len());
-            assert!(overlap.total.len() <= 128);
+            let ready = overlap.position() - out.len();
+            out.extend(overlap.averages(0, 0..ready));
+            overlap.drop_front(ready);
+            assert!(overlap.total.len() <= 2 * 128);
         }
         assert_eq!(out.len(), 1000);
         assert!(out.iter().zip(&signal).all(|(a, b)| (a - b).abs() < 1e-6));

@@ -1,11 +1,13 @@
 //! A whole song through a bag of networks, segment by segment.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::bag::Bag;
 use crate::batches::Batches;
 use crate::error::{Error, Result};
+use crate::mix::Mixer;
 use crate::mixture::{Loudness, Mixture};
 use crate::network::Begun;
 use crate::overlap::OverlapAdd;
@@ -14,7 +16,7 @@ use crate::progress::{Observer, Progress};
 use crate::segment::Segments;
 use crate::shift::Shifts;
 use crate::stem::{Stem, StemSink};
-use crate::work::Work;
+use crate::work::{Order, Work};
 
 /// The separation engine: networks on a device and the threads that compute.
 ///
@@ -24,7 +26,8 @@ use crate::work::Work;
 pub struct Separator {
     pub(crate) bag: Bag,
     batch: AtomicUsize,
-    threads: rayon::ThreadPool,
+    threads: Arc<rayon::ThreadPool>,
+    mixer: Mixer,
     works: AtomicU64,
 }
 
@@ -80,7 +83,9 @@ impl Separator {
             .build()
             .map_err(|e| Error::Threads { threads: settings.threads, reason: e.to_string() })?;
         let batch = bag.settle(settings.batch.max(1), settings.device_memory)?;
-        Ok(Self { bag, batch: AtomicUsize::new(batch), threads, works: AtomicU64::new(0) })
+        let threads = Arc::new(threads);
+        let mixer = Mixer::new(Arc::clone(&threads), batch * bag.sources().len());
+        Ok(Self { bag, batch: AtomicUsize::new(batch), threads, mixer, works: AtomicU64::new(0) })
     }
 
     /// The networks.
@@ -127,11 +132,12 @@ impl Separator {
     /// [`Error::Request`] for what the networks cannot do.
     pub fn work<M: Mixture>(&self, mixture: M, request: &Request, loudness: Loudness) -> Result<Work<M>> {
         let passes = self.passes(mixture.frames(), request)?;
-        Ok(Work::song(self.next_id(), mixture, loudness, request.stems.clone(), passes))
+        Ok(Work::song(self.order(mixture, loudness), request.stems.clone(), passes))
     }
 
-    pub(crate) fn next_id(&self) -> u64 {
-        self.works.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn order<M>(&self, mixture: M, loudness: Loudness) -> Order<M> {
+        let id = self.works.fetch_add(1, Ordering::Relaxed);
+        Order { id, mixer: self.mixer.clone(), mixture, loudness }
     }
 
     /// Does one work from its start to its end.
@@ -147,8 +153,11 @@ impl Separator {
             while batches.begin([&mut *work]) {}
             batches.finish();
             batches.begin([&mut *work]);
-            batches.take([&mut *work]);
+            while batches.take([&mut *work]).is_some() {
+                while work.hand_out(sink)? {}
+            }
             work.check()?;
+            // Of the mixture alone.
             work.hand_out(sink)?;
             tell(observer, work.progress())?;
         }

@@ -7,9 +7,11 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::error::{BoxError, Error, Result};
 use crate::mixture::{Loudness, Mixture};
-use crate::overlap::segment_weight;
+use crate::overlap::{add_at, all_finite, segment_weight};
 use crate::pass::{Output, Pass};
 use crate::progress::Observer;
 use crate::segment::Segment;
@@ -129,7 +131,7 @@ impl Separator {
                 sums(index).map_err(Error::Mixture)?.add_to(pass, range)?;
                 work.count(span.count);
             }
-            work.hand_out(sink)?;
+            while work.hand_out(sink)? {}
             tell(observer, work.progress())?;
         }
         Ok(())
@@ -149,7 +151,7 @@ impl Separator {
         let pass = self.passes(mixture.frames(), request)?.into_iter().nth(span.pass);
         let fits = |pass: &Pass| span.count > 0 && span.first + span.count <= pass.end;
         let pass = pass.filter(fits).ok_or_else(|| Error::Request(format!("the song has no {span:?}")))?;
-        Ok(Work::span(self.next_id(), mixture, *loudness, pass, span))
+        Ok(Work::span(self.order(mixture, *loudness), pass, span))
     }
 }
 
@@ -172,8 +174,9 @@ impl Weighted {
         Self { sums: SpanSums { reach, heads: Vec::new(), body }, weight }
     }
 
-    pub(crate) fn add(&mut self, segment: Segment, output: Output<'_>, sources: &[usize]) {
-        self.sums.add(segment, output, sources, &self.weight);
+    /// Gives whether all samples are finite numbers.
+    pub(crate) fn add(&mut self, segment: Segment, output: Output<'_>, sources: &[usize]) -> bool {
+        self.sums.add(segment, output, sources, &self.weight)
     }
 
     pub(crate) fn into_sums(self) -> SpanSums {
@@ -182,29 +185,28 @@ impl Weighted {
 }
 
 impl SpanSums {
-    fn add(&mut self, segment: Segment, output: Output<'_>, sources: &[usize], weight: &[f32]) {
+    fn add(&mut self, segment: Segment, output: Output<'_>, sources: &[usize], weight: &[f32]) -> bool {
         let skipped = (-segment.chunk_start).max(0) as usize;
         let start = segment.chunk_start.max(0) as usize;
         let shared = self.reach.saturating_sub(start);
-        let mut head = Vec::new();
-        for (row, samples) in self.body.iter_mut().zip(output.chunk(sources, segment)) {
-            let weighted =
-                || samples.iter().zip(weight).skip(skipped).map(|(sample, weight)| sample * weight);
-            if shared > 0 {
-                head.push(weighted().take(shared).collect());
-            }
-            let own = samples.len().saturating_sub(skipped + shared);
-            let at = start.saturating_sub(self.reach);
-            if own > 0 && row.len() < at + own {
-                row.resize(at + own, 0.0);
-            }
-            for (sum, sample) in row.iter_mut().skip(at).zip(weighted().skip(shared)) {
-                *sum += sample;
-            }
-        }
+        let at = start.saturating_sub(self.reach);
+        let chunk: Vec<&[f32]> = output.chunk(sources, segment).collect();
+        let rows = self.body.par_iter_mut().zip(chunk).map(|(row, samples)| {
+            let skipped = skipped.min(samples.len());
+            let (own, weight) = (&samples[skipped..], &weight[skipped..samples.len()]);
+            let weighted = |part: Range<usize>| {
+                own[part.clone()].iter().zip(&weight[part]).map(|(sample, weight)| sample * weight)
+            };
+            let shared = shared.min(own.len());
+            let head: Vec<f32> = weighted(0..shared).collect();
+            add_at(row, at, own.len() - shared, |part| weighted(shared + part.start..shared + part.end));
+            (head, all_finite(samples))
+        });
+        let (rows, finite): (Vec<_>, Vec<bool>) = rows.unzip();
         if shared > 0 {
-            self.heads.push(Piece { start, rows: head });
+            self.heads.push(Piece { start, rows });
         }
+        finite.into_iter().all(|finite| finite)
     }
 
     fn add_to(&self, pass: &mut Pass, segments: Range<usize>) -> Result<()> {

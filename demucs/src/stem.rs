@@ -1,5 +1,6 @@
 //! What comes out: stems as sums of the network's sources.
 
+use crate::block::Block;
 use crate::error::{BoxError, Error, Result};
 
 /// One output: a weighted sum of sources, and of the mixture itself.
@@ -75,21 +76,21 @@ fn find(source: &str, sources: &[String]) -> Result<usize> {
 
 /// Takes finished stems, block by block, from the start of the song to its end.
 pub trait StemSink {
-    /// Takes the next samples of stem `stem` (its index in the request): both channels, of one
-    /// length.
+    /// Takes the next samples of stem `stem` (its index in the request). Stems that are alike get the same block; where
+    /// it is dropped, its memory serves a later one.
     ///
     /// # Errors
     /// Whatever keeps the samples from being stored; the separation ends.
-    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> std::result::Result<(), BoxError>;
+    fn write(&mut self, stem: usize, block: Block) -> std::result::Result<(), BoxError>;
 }
 
 /// Collects whole stems in memory.
 impl StemSink for Vec<[Vec<f32>; 2]> {
-    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> std::result::Result<(), BoxError> {
+    fn write(&mut self, stem: usize, block: Block) -> std::result::Result<(), BoxError> {
         if self.len() <= stem {
             self.resize_with(stem + 1, Default::default);
         }
-        for (channel, samples) in self[stem].iter_mut().zip(block) {
+        for (channel, samples) in self[stem].iter_mut().zip(block.iter()) {
             channel.extend_from_slice(samples);
         }
         Ok(())

@@ -1,12 +1,23 @@
 //! A song on its way through the networks, or a span of it.
 
 use crate::batches::Seat;
+use crate::block::Block;
 use crate::error::{Error, Result};
+use crate::mix::{Ingredients, Mixer};
 use crate::mixture::{Loudness, Mixture};
 use crate::pass::{Output, Pass, read_window};
 use crate::progress::Progress;
 use crate::span::{Span, SpanSums, Weighted};
 use crate::stem::{Stem, StemSink};
+
+/// What is known of a work before it is divided into passes.
+#[derive(Debug)]
+pub(crate) struct Order<M> {
+    pub(crate) id: u64,
+    pub(crate) mixer: Mixer,
+    pub(crate) mixture: M,
+    pub(crate) loudness: Loudness,
+}
 
 /// A song that is being separated, or one span of it: gives the windows of its next segments to [`crate::Batches`],
 /// takes what the networks make of them, and hands out stems as they become complete.
@@ -16,6 +27,7 @@ use crate::stem::{Stem, StemSink};
 pub struct Work<M> {
     /// What seats in batches know it by.
     id: u64,
+    mixer: Mixer,
     mixture: M,
     loudness: Loudness,
     stems: Vec<Stem>,
@@ -28,21 +40,22 @@ pub struct Work<M> {
 
 impl<M: Mixture> Work<M> {
     /// A whole song by these passes.
-    pub(crate) fn song(id: u64, mixture: M, loudness: Loudness, stems: Vec<Stem>, passes: Vec<Pass>) -> Self {
+    pub(crate) fn song(order: Order<M>, stems: Vec<Stem>, passes: Vec<Pass>) -> Self {
+        let Order { id, mixer, mixture, loudness } = order;
         let progress = Progress {
             segments_done: 0,
             segments_total: passes.iter().map(|pass| pass.end - pass.next).sum(),
             frames_done: 0,
             frames_total: mixture.frames(),
         };
-        Self { id, mixture, loudness, stems, passes, sums: None, progress, failed: None }
+        Self { id, mixer, mixture, loudness, stems, passes, sums: None, progress, failed: None }
     }
 
     /// One span of a song.
-    pub(crate) fn span(id: u64, mixture: M, loudness: Loudness, pass: Pass, span: Span) -> Self {
+    pub(crate) fn span(order: Order<M>, pass: Pass, span: Span) -> Self {
         let sums = Weighted::new(&pass, span);
         let pass = Pass { next: span.first, done: span.first, end: span.first + span.count, ..pass };
-        Self { sums: Some(sums), ..Self::song(id, mixture, loudness, Vec::new(), vec![pass]) }
+        Self { sums: Some(sums), ..Self::song(order, Vec::new(), vec![pass]) }
     }
 
     /// How far it is.
@@ -78,56 +91,40 @@ impl<M: Mixture> Work<M> {
     /// Those of the sink, and [`Error::Mixture`].
     pub fn hand_out(&mut self, sink: &mut dyn StemSink) -> Result<bool> {
         let Progress { frames_done, frames_total, .. } = self.progress;
+        let most = frames_total.min(frames_done + BLOCK_FRAMES);
         // Stems that are made of the mixture alone need no network.
-        let alone = frames_total.min(frames_done + MIXTURE_BLOCK_FRAMES);
-        let ready = self.passes.iter().map(|pass| pass.overlap.position()).min().unwrap_or(alone);
+        let ready = self.passes.iter().map(|pass| pass.overlap.position()).fold(most, usize::min);
         if ready <= frames_done {
             return Ok(false);
         }
-        let len = ready - frames_done;
-        let mut sources: Vec<Option<[Vec<f32>; 2]>> = Vec::new();
-        // Always in the order of the passes, so that sums do not depend on who was faster.
+        let frames = ready - frames_done;
+        let mixture = self.stretch(frames_done, frames)?;
+        let of = Ingredients { passes: &self.passes, loudness: &self.loudness, mixture: mixture.as_deref() };
+        let blocks = self.mixer.mix(&self.stems, frames, of);
         for pass in &mut self.passes {
-            for (i, (source, gain)) in pass.sources.iter().zip(&pass.gains).enumerate() {
-                if sources.len() <= *source {
-                    sources.resize(source + 1, None);
-                }
-                let sums = sources[*source].get_or_insert_with(|| [vec![0.0; len], vec![0.0; len]]);
-                for (channel, sum) in sums.iter_mut().enumerate() {
-                    add(sum, &pass.overlap.row(2 * i + channel)[..len], *gain);
-                }
-            }
-            pass.overlap.drop_front(len);
-        }
-        for channel in sources.iter_mut().flatten().flatten() {
-            self.loudness.restore(channel);
-        }
-        let mut original = [Vec::new(), Vec::new()];
-        if self.stems.iter().any(|stem| stem.mixture != 0.0) {
-            let [left, right] = &mut original;
-            left.resize(len, 0.0);
-            right.resize(len, 0.0);
-            self.mixture.read(frames_done, left, right).map_err(Error::Mixture)?;
-        }
-        for (index, stem) in self.stems.iter().enumerate() {
-            let mut block = [vec![0.0; len], vec![0.0; len]];
-            for (channel, sum) in block.iter_mut().enumerate() {
-                for (source, gain) in sources.iter().zip(&stem.gains) {
-                    if let (Some(source), true) = (source, *gain != 0.0) {
-                        add(sum, &source[channel], *gain);
-                    }
-                }
-                if stem.mixture != 0.0 {
-                    add(sum, &original[channel], stem.mixture);
-                }
-            }
-            sink.write(index, [&block[0], &block[1]]).map_err(Error::Stem)?;
+            pass.overlap.drop_front(frames);
         }
         self.progress.frames_done = ready;
+        for (stem, block) in blocks.into_iter().enumerate() {
+            sink.write(stem, block).map_err(Error::Stem)?;
+        }
         Ok(true)
     }
 
-    pub(crate) fn id(&self) -> u64 {
+    /// The mixture itself, where a stem needs it.
+    fn stretch(&mut self, start: usize, frames: usize) -> Result<Option<Block>> {
+        if self.stems.iter().all(|stem| stem.mixture == 0.0) {
+            return Ok(None);
+        }
+        let mut channels = self.mixer.take(frames);
+        let [left, right] = &mut channels;
+        self.mixture.read(start, left, right).map_err(Error::Mixture)?;
+        Ok(Some(self.mixer.lend(channels)))
+    }
+
+    /// What [`crate::Batches::take`] calls it: no two works of a separator have one number.
+    #[must_use]
+    pub fn id(&self) -> u64 {
         self.id
     }
 
@@ -171,17 +168,19 @@ impl<M: Mixture> Work<M> {
         if self.failed.is_some() {
             return;
         }
-        if !output.iter().all(|sample| sample.is_finite()) {
-            return self.fail(Error::NotFinite { segment: seat.segment });
-        }
         let pass = &mut self.passes[seat.pass];
+        let sums = &mut self.sums;
         let segment = pass.segments.get(seat.segment);
         let output = Output::new(output, pass.segments.window_frames());
+        let finite = self.mixer.threads().install(|| match sums {
+            Some(sums) => sums.add(segment, output, &pass.sources),
+            None => pass.overlap.add(segment.chunk_start, output.chunk(&pass.sources, segment)),
+        });
+        if !finite {
+            return self.fail(Error::NotFinite { segment: seat.segment });
+        }
         pass.done = seat.segment + 1;
-        if let Some(sums) = &mut self.sums {
-            sums.add(segment, output, &pass.sources);
-        } else {
-            pass.overlap.add(segment.chunk_start, output.chunk(&pass.sources, segment));
+        if self.sums.is_none() {
             pass.overlap.complete_to(pass.segments.complete_before(pass.done));
         }
         self.progress.segments_done += 1;
@@ -203,11 +202,5 @@ impl<M: Mixture> Work<M> {
     }
 }
 
-/// Frames of the mixture that are handed over at a time when no network is run.
-const MIXTURE_BLOCK_FRAMES: usize = 1 << 16;
-
-fn add(sum: &mut [f32], samples: &[f32], gain: f32) {
-    for (sum, sample) in sum.iter_mut().zip(samples) {
-        *sum += gain * sample;
-    }
-}
+/// Frames that are handed out at a time, at most: more than a segment of the published networks completes.
+const BLOCK_FRAMES: usize = 1 << 19;

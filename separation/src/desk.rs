@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Instant;
 
-use demucs::{Batches, BoxError, Progress, Separator, StemSink, Work};
+use demucs::{Batches, Block, BoxError, Progress, Separator, StemSink, Work};
 
 use crate::engine::{Load, Word};
 use crate::{Event, Song, Stop};
@@ -67,7 +67,7 @@ impl<'a> Desk<'a> {
                 if batches.begin(self.able()) {
                     busy_since.get_or_insert_with(Instant::now);
                 }
-                batches.take(self.orders.iter_mut().filter_map(|order| order.work.as_mut()));
+                while batches.take(self.orders.iter_mut().filter_map(|order| order.work.as_mut())).is_some() {}
                 // All hear that the device goes on, also those whose turn has not come.
                 self.orders.iter_mut().for_each(|order| order.told = None);
             }
@@ -179,8 +179,8 @@ impl Order {
 struct Outbox<'a>(&'a mut VecDeque<Event>);
 
 impl StemSink for Outbox<'_> {
-    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> Result<(), BoxError> {
-        self.0.push_back(Event::Block(stem, block.map(<[f32]>::to_vec).into()));
+    fn write(&mut self, stem: usize, block: Block) -> Result<(), BoxError> {
+        self.0.push_back(Event::Block(stem, block));
         Ok(())
     }
 }

@@ -17,8 +17,8 @@ const WAITING_BLOCKS: usize = 8;
 pub enum Event {
     /// A segment is done, or one of another song that came before.
     Progress(Progress),
-    /// The next samples of a stem, by its index in the request.
-    Block(usize, audio::Block),
+    /// The next samples of a stem, by its index in the request. Dropped, its memory serves a later one.
+    Block(usize, demucs::Block),
     /// What a span computed, and its song again.
     Span(Box<Song>, SpanSums),
     /// The last event: how it ended.

@@ -93,7 +93,7 @@ impl Output {
     }
 
     /// Takes the next block at the engine's rate.
-    pub(crate) fn write(&mut self, block: &Block) -> Result<()> {
+    pub(crate) fn write(&mut self, block: &[Vec<f32>]) -> Result<()> {
         let block = self.resampler.push(block)?;
         self.take(block)
     }

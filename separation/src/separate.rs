@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use audio::{Format, resampled_len};
-use demucs::{BoxError, Joint, Loudness, Progress, Request, Shifts, Span, SpanSums, Stem, StemSink};
+use demucs::{Block, BoxError, Joint, Loudness, Progress, Request, Shifts, Span, SpanSums, Stem, StemSink};
 use rayon::prelude::*;
 use tags::Tags;
 
@@ -168,8 +168,8 @@ struct Outputs<'a> {
 }
 
 impl StemSink for Outputs<'_> {
-    fn write(&mut self, stem: usize, block: [&[f32]; 2]) -> std::result::Result<(), BoxError> {
-        self.outputs[stem].write(&block.map(<[f32]>::to_vec).into()).map_err(|error| {
+    fn write(&mut self, stem: usize, block: Block) -> std::result::Result<(), BoxError> {
+        self.outputs[stem].write(block.as_slice()).map_err(|error| {
             self.failed = Some(error);
             "a result cannot be written".into()
         })
@@ -198,7 +198,7 @@ fn receive(events: Events, outputs: &mut [Output], watch: &mut dyn FnMut(Progres
     for event in events {
         match event {
             Event::Progress(progress) => watch(progress),
-            Event::Block(stem, block) => outputs[stem].write(&block)?,
+            Event::Block(stem, block) => outputs[stem].write(block.as_slice())?,
             Event::Span(..) => {}
             Event::Done(done) => return done.map_err(Error::Separate),
         }

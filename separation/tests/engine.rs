@@ -46,7 +46,7 @@ fn all(events: Events) -> (Stems, Option<SpanSums>, demucs::Result<()>) {
     for event in events {
         match event {
             Event::Block(stem, block) => {
-                for (channel, samples) in stems[stem].iter_mut().zip(&block) {
+                for (channel, samples) in stems[stem].iter_mut().zip(block.iter()) {
                     channel.extend(samples);
                 }
             }

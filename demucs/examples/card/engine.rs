@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use demucs::{Batches, Kernels, Loudness, Mixture, Request, Samples, Stem, StemSink};
+use demucs::{Batches, Block, Kernels, Loudness, Mixture, Request, Samples, Stem, StemSink, Work};
 use serde_json::json;
 
 use crate::figures::Song;
@@ -33,11 +33,12 @@ impl Measure {
             while batches.begin(works.iter_mut().take(most)) {}
             batches.finish();
             batches.begin(works.iter_mut().take(most));
-            batches.take(&mut works);
-            for (work, sum) in works.iter_mut().zip(&mut sums).take(most) {
-                work.check()?;
-                while work.hand_out(sum)? {}
+            while let Some(id) = batches.take(&mut works) {
+                for (work, sum) in works.iter_mut().zip(&mut sums).filter(|(work, _)| work.id() == id) {
+                    while work.hand_out(sum)? {}
+                }
             }
+            works.iter_mut().try_for_each(Work::check)?;
             for place in
                 (0..works.len().min(most)).rev().filter(|place| works[*place].is_done()).collect::<Vec<_>>()
             {
@@ -89,11 +90,11 @@ impl Mixture for Heard<'_> {
 struct Sum(u64, Vec<u32>);
 
 impl StemSink for Sum {
-    fn write(&mut self, stem: usize, channels: [&[f32]; 2]) -> Result<()> {
+    fn write(&mut self, stem: usize, block: Block) -> Result<()> {
         if self.1.len() <= stem {
             self.1.resize(stem + 1, 0);
         }
-        for (channel, samples) in (1..).zip(channels) {
+        for (channel, samples) in (1..).zip(&*block) {
             // Of a stretch that came in another number of pieces the sum is the same.
             for (place, sample) in (self.1[stem]..).zip(samples) {
                 let place = (2 * place + channel).wrapping_mul(0x9E37_79B1) | 1;
@@ -101,7 +102,7 @@ impl StemSink for Sum {
                 self.0 = self.0.wrapping_add(part.rotate_left(stem as u32));
             }
         }
-        self.1[stem] += channels[0].len() as u32;
+        self.1[stem] += block[0].len() as u32;
         Ok(())
     }
 }

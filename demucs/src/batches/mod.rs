@@ -56,6 +56,8 @@ pub(crate) struct Seat {
 struct Batch<'a> {
     member: usize,
     seats: Vec<Seat>,
+    /// Seats whose segments were taken.
+    taken: usize,
     buffers: Buffers,
     begun: Result<Begun<'a>>,
 }
@@ -118,7 +120,7 @@ impl<'a> Batches<'a> {
         }
         buffers.outputs.resize(buffers.windows.len() * network.config().sources.len(), 0.0);
         let begun = network.begin(&buffers.windows);
-        self.begun.push_back(Batch { member, seats, buffers, begun });
+        self.begun.push_back(Batch { member, seats, taken: 0, buffers, begun });
         true
     }
 
@@ -137,34 +139,29 @@ impl<'a> Batches<'a> {
         Some(computed)
     }
 
-    /// Gives what was computed to those of `works` that it is of; what is of others is dropped.
-    pub fn take<'w, M: Mixture + 'w>(&mut self, works: impl IntoIterator<Item = &'w mut Work<M>>) {
-        let Some((Batch { seats, buffers, .. }, done)) = self.done.take() else { return };
+    /// Gives the next segment of what was computed to that of `works` that it is of, and gives its [`Work::id`]; none
+    /// where all are given. What is of others is dropped.
+    ///
+    /// The work hands out what is complete by it, before the next one is taken: so blocks are no longer than a segment.
+    pub fn take<'w, M: Mixture + 'w>(
+        &mut self,
+        works: impl IntoIterator<Item = &'w mut Work<M>>,
+    ) -> Option<u64> {
+        let (mut batch, done) = self.done.take()?;
         let mut works: Vec<_> = works.into_iter().collect();
-        match done {
-            Ok(()) => {
-                let each = buffers.outputs.len() / seats.len();
-                for (seat, output) in seats.iter().zip(buffers.outputs.chunks_exact(each)) {
-                    if let Some(work) = of(&mut works, *seat) {
-                        work.take(*seat, output);
-                    }
-                }
+        if let Err(error) = done {
+            fail(&mut works, &batch.seats, error);
+        } else if let Some(seat) = batch.seats.get(batch.taken).copied() {
+            let each = batch.buffers.outputs.len() / batch.seats.len();
+            if let Some(work) = of(&mut works, seat) {
+                work.take(seat, &batch.buffers.outputs[batch.taken * each..][..each]);
             }
-            Err(error) if seats.iter().all(|seat| seat.work == seats[0].work) => {
-                if let Some(work) = of(&mut works, seats[0]) {
-                    work.fail(error);
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for seat in seats {
-                    if let Some(work) = of(&mut works, seat) {
-                        work.fail(Error::Batch(Arc::clone(&error)));
-                    }
-                }
-            }
+            batch.taken += 1;
+            self.done = Some((batch, Ok(())));
+            return Some(seat.work);
         }
-        self.spare.push(buffers);
+        self.spare.push(batch.buffers);
+        None
     }
 }
 
@@ -180,4 +177,20 @@ impl Drop for Batches<'_> {
 
 fn of<'b, M: Mixture>(works: &'b mut [&mut Work<M>], seat: Seat) -> Option<&'b mut Work<M>> {
     works.iter_mut().map(|work| &mut **work).find(|work| work.id() == seat.work)
+}
+
+/// Tells all whose segments a batch had why it failed.
+fn fail<M: Mixture>(works: &mut [&mut Work<M>], seats: &[Seat], error: Error) {
+    if seats.iter().all(|seat| seat.work == seats[0].work) {
+        if let Some(work) = of(works, seats[0]) {
+            work.fail(error);
+        }
+        return;
+    }
+    let error = Arc::new(error);
+    for seat in seats {
+        if let Some(work) = of(works, *seat) {
+            work.fail(Error::Batch(Arc::clone(&error)));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{Batches, Trial};
+use crate::block::Block;
 use crate::error::{BoxError, Error, Result};
 use crate::mixture::{Loudness, Mixture, Samples};
 use crate::progress::Progress;
@@ -10,7 +11,7 @@ use crate::seeded::signal;
 use crate::separator::{Request, Separator, Settings};
 use crate::shift::Shifts;
 use crate::span::SpanSums;
-use crate::stem::Stem;
+use crate::stem::{Stem, StemSink};
 use crate::work::Work;
 
 type Stems = Vec<[Vec<f32>; 2]>;
@@ -82,7 +83,11 @@ fn run(separator: &Separator, orders: &mut [Order]) {
         while batches.begin(orders.iter_mut().filter(open).map(|order| &mut order.work)) {}
         let computed = batches.finish();
         batches.begin(orders.iter_mut().filter(open).map(|order| &mut order.work));
-        batches.take(orders.iter_mut().filter(open).map(|order| &mut order.work));
+        while batches.take(orders.iter_mut().filter(open).map(|order| &mut order.work)).is_some() {
+            for order in orders.iter_mut().filter(open) {
+                order.failed = order.advance().err();
+            }
+        }
         for order in orders.iter_mut().filter(open) {
             order.failed = order.advance().err();
         }
@@ -184,8 +189,9 @@ fn a_song_that_fails_or_is_given_up_does_not_disturb_its_neighbours() {
     while batches.begin(orders.iter_mut().map(|order| &mut order.work)) {}
     orders.remove(0);
     while batches.finish().is_some() {
-        batches.take(orders.iter_mut().map(|order| &mut order.work));
-        orders[0].advance().unwrap();
+        while batches.take(orders.iter_mut().map(|order| &mut order.work)).is_some() {
+            orders[0].advance().unwrap();
+        }
     }
     run(&engine, &mut orders);
     assert!(orders[0].stems == whole);
@@ -252,9 +258,10 @@ fn no_pass_goes_ahead_of_the_others_by_more_than_a_batch() {
         let before = second.stems.first().map_or(0, |stem| stem[0].len());
         while batches.begin([&mut first.work, &mut second.work]) {}
         batches.finish();
-        batches.take([&mut first.work, &mut second.work]);
-        first.advance().unwrap();
-        second.advance().unwrap();
+        while batches.take([&mut first.work, &mut second.work]).is_some() {
+            first.advance().unwrap();
+            second.advance().unwrap();
+        }
         if first.work.is_done() {
             first = Order::song(&engine, Song::of(300), &request());
         }
@@ -275,4 +282,32 @@ fn seconds_of_the_device_are_those_of_all_parts_of_a_batch() {
         let computed = batches.finish().unwrap();
         assert_eq!((computed.segments, computed.device_s), (8, Some(parts * Trial::BATCH_S)));
     }
+}
+
+/// Keeps blocks as they come.
+struct Blocks(Vec<Block>);
+
+impl StemSink for Blocks {
+    fn write(&mut self, stem: usize, block: Block) -> std::result::Result<(), BoxError> {
+        assert_eq!(stem, self.0.len() % 8);
+        self.0.push(block);
+        Ok(())
+    }
+}
+
+#[test]
+fn stems_that_are_alike_share_blocks_of_a_segment_each() {
+    let engine = separator(1, 1, 8);
+    let twice = Request { stems: [request().stems, request().stems].concat(), ..request() };
+    let mut blocks = Blocks(Vec::new());
+    engine.separate(&mut Song::of(3000), &twice, &mut blocks, &mut ()).unwrap();
+    assert_eq!(blocks.0.len(), 8 * 14);
+    let mut stems = vec![Default::default(); 4];
+    for all in blocks.0.chunks(8) {
+        for (stem, (block, twin)) in all[..4].iter().zip(&all[4..]).enumerate() {
+            assert_eq!(block.as_ptr(), twin.as_ptr());
+            stems.write(stem, block.clone()).unwrap();
+        }
+    }
+    assert!(stems == alone(1, 3000, &request()));
 }
