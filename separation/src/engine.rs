@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use demucs::{Loudness, Progress, Request, Separator, Span, SpanSums, Work};
 
-use crate::desk::{Desk, Order};
+use crate::desk::{Desk, Order, Parcel};
 use crate::{Error, Result, Song, Stop};
 
 /// Blocks that may wait for the encoders: a segment's worth of every stem.
@@ -28,7 +28,7 @@ pub enum Event {
 /// Events of one song as they come; where nobody takes them its separation waits, and ends when this is dropped.
 #[derive(Debug)]
 pub struct Events {
-    events: Receiver<Event>,
+    events: Receiver<Parcel>,
     bell: Bell,
 }
 
@@ -189,7 +189,7 @@ impl Iterator for Events {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        let event = self.events.recv().ok();
+        let event = self.events.recv().ok().map(Parcel::open);
         self.bell.ring();
         event
     }

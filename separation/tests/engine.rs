@@ -101,6 +101,33 @@ fn one_whose_stems_nobody_takes_keeps_no_other_one_waiting() {
 }
 
 #[test]
+fn no_more_is_computed_than_a_few_batches_beyond_what_is_taken() {
+    let (engine, loads) = engine(4);
+    let computed = || loads.lock().unwrap().iter().map(|load| load.segments).sum::<usize>();
+    let mut songs: Vec<Events> = (0..12).map(|_| begin(&engine, 3000, &Stop::default())).collect();
+    for events in &mut songs {
+        assert!(matches!(events.next(), Some(Event::Progress(progress)) if progress.segments_done == 0));
+    }
+    while computed() < 16 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(computed() <= 20, "{} segments", computed());
+    let wanted = alone(3000);
+    for events in songs {
+        assert!(all(events).0 == wanted);
+    }
+}
+
+#[test]
+fn songs_whose_stems_nobody_takes_leave_their_places_to_others() {
+    let (engine, _) = engine(2);
+    let slow: Vec<Events> = (0..3).map(|_| begin(&engine, 30_000, &Stop::default())).collect();
+    assert!(all(begin(&engine, 3000, &Stop::default())).0 == alone(3000));
+    drop(slow);
+}
+
+#[test]
 fn with_batches_of_one_songs_come_one_after_the_other() {
     let (engine, _) = engine(1);
     let mut first = begin(&engine, 3000, &Stop::default());
