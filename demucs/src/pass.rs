@@ -47,14 +47,19 @@ pub(crate) fn read_window(
     window: &mut [f32],
 ) -> Result<()> {
     let n = window.len() / 2;
+    let (left, right) = window.split_at_mut(n);
     let from = segment.window_start.max(0) as usize;
     let to = ((segment.window_start + n as isize).max(0) as usize).min(mixture.frames());
-    if from >= to {
+    let inside = (from as isize - segment.window_start) as usize;
+    let song = inside.min(n)..(inside + to.saturating_sub(from)).min(n);
+    for channel in [&mut *left, &mut *right] {
+        channel[..song.start].fill(0.0);
+        channel[song.end..].fill(0.0);
+    }
+    if song.is_empty() {
         return Ok(());
     }
-    let inside = (from as isize - segment.window_start) as usize;
-    let (left, right) = window.split_at_mut(n);
-    let (left, right) = (&mut left[inside..inside + to - from], &mut right[inside..inside + to - from]);
+    let (left, right) = (&mut left[song.clone()], &mut right[song]);
     mixture.read(from, left, right).map_err(Error::Mixture)?;
     loudness.normalize(left);
     loudness.normalize(right);

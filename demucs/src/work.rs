@@ -154,7 +154,7 @@ impl<M: Mixture> Work<M> {
         self.passes[seat.pass].next = seat.segment;
     }
 
-    /// Fills a window of zeros for a seat; gives whether the song could be read.
+    /// Fills the window of a seat; gives whether the song could be read.
     pub(crate) fn read(&mut self, seat: Seat, window: &mut [f32]) -> bool {
         if self.failed.is_none() {
             let segment = self.passes[seat.pass].segments.get(seat.segment);

@@ -103,17 +103,16 @@ impl<'a> Batches<'a> {
         let network = &self.separator.bag().members()[member].model;
         let window = 2 * network.config().segment_frames();
         let mut buffers = self.spare.pop().unwrap_or_default();
-        buffers.windows.clear();
+        buffers.windows.resize(seats.len() * window, 0.0);
+        let mut filled = 0;
         // A song that cannot be read leaves its seats.
         seats.retain(|seat| {
-            let at = buffers.windows.len();
-            buffers.windows.resize(at + window, 0.0);
-            let read = of(&mut works, *seat).is_some_and(|work| work.read(*seat, &mut buffers.windows[at..]));
-            if !read {
-                buffers.windows.truncate(at);
-            }
+            let place = &mut buffers.windows[filled..filled + window];
+            let read = of(&mut works, *seat).is_some_and(|work| work.read(*seat, place));
+            filled += if read { window } else { 0 };
             read
         });
+        buffers.windows.truncate(filled);
         if seats.is_empty() {
             self.spare.push(buffers);
             return true;
