@@ -104,8 +104,12 @@ impl Spool {
             let bytes = &mut bytes[..frames * self.channels * 4];
             self.file.read_exact(bytes).map_err(Error::io("read kept audio"))?;
             self.at += bytes.len() as u64;
-            for (i, sample) in bytes.as_chunks::<4>().0.iter().enumerate() {
-                out[i % self.channels][first + i / self.channels] = f32::from_le_bytes(*sample);
+            let samples = bytes.as_chunks::<4>().0;
+            for (channel, plane) in out.iter_mut().enumerate() {
+                let own = samples[channel..].iter().step_by(self.channels);
+                for (sample, bytes) in plane[first..first + frames].iter_mut().zip(own) {
+                    *sample = f32::from_le_bytes(*bytes);
+                }
             }
         }
         for plane in out {
