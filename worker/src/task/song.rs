@@ -78,8 +78,8 @@ impl Songs {
                 kept.remove(0);
             }
             let (tenant, song) = (record.tenant.clone(), record.song);
-            let _room = tools.disk.kept(file.metadata()?.len());
-            kept.push(Kept { tenant, song, file: Arc::clone(&file), _room, decoded: None });
+            let room = tools.disk.kept(file.metadata()?.len());
+            kept.push(Kept { tenant, song, file: Arc::clone(&file), _room: room, decoded: None });
         }
         Ok(file)
     }
