@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use demucs::{Batches, Block, BoxError, Progress, Separator, StemSink, Work};
 
@@ -73,7 +73,9 @@ impl<'a> Desk<'a> {
             let since = busy_since.take().filter(|_| computed.is_some());
             if let (Some(computed), Some(since)) = (computed, since) {
                 let (segments, batch) = (computed.segments, self.separator.batch());
-                watch(Load { segments, time: done - since, batch });
+                let time = done - since;
+                let busy = computed.device_s.map_or(time, Duration::from_secs_f64);
+                watch(Load { segments, time, busy, batch });
                 busy_since = computed.goes_on.then_some(done);
                 // Who came meanwhile takes part in what the device does while the last batch is handed out.
                 self.listen(false);

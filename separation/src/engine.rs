@@ -37,8 +37,10 @@ pub struct Events {
 pub struct Load {
     /// Segments in it.
     pub segments: usize,
-    /// Time of the device for it.
+    /// From its beginning, or the end of the one before, to its end.
     pub time: Duration,
+    /// In which the device computed; all of it where a device does not tell.
+    pub busy: Duration,
     /// Segments that a batch may have.
     pub batch: usize,
 }

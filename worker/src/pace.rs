@@ -57,7 +57,7 @@ impl Pace {
             let (device, batch) = (&self.device.name, load.batch);
             tracing::warn!(%device, batch, before, "batches are smaller from now on: the device has too little memory");
         }
-        self.tell(load.segments as u64, 1, load.time.as_micros() as u64);
+        self.tell(load.segments as u64, 1, load.busy.as_micros() as u64);
     }
 
     /// Begins anew with what is measured.
@@ -97,12 +97,16 @@ mod tests {
     fn a_segment_takes_what_recent_batches_took_for_each_of_theirs() {
         let pace = Pace::new("cpu".to_owned(), 8);
         assert_eq!((pace.segment_s(), pace.batch()), (None, 8));
-        let batch = |segments, ms| Load { segments, time: Duration::from_millis(ms), batch: 4 };
+        let batch = |segments, ms| {
+            let time = Duration::from_millis(ms);
+            Load { segments, time, busy: time / 2, batch: 4 }
+        };
         pace.add(batch(4, 400));
         // Hardly filled: it takes as long, and says less.
         pace.add(batch(1, 400));
         let segment_s = pace.segment_s().unwrap_or_default();
         assert!((segment_s - 0.76 / 4.6).abs() < 1e-9, "{segment_s}");
+        assert_eq!(pace.device.busy_us.load(Ordering::Relaxed), 400_000);
         assert_eq!((pace.batch(), pace.begin(2).segment_s()), (4, None));
         assert_eq!(pace.batch(), 2);
     }

@@ -87,7 +87,7 @@ pub const FIGURES: &[Figure] = &[
     histogram("msaas_task_seconds", WORKER, "time of a worker for a task, by kind and outcome: `done`, `failed`, `again` (to be tried again), `released` (by a worker that ends), `left` (canceled, or another one's by then)"),
     counter("msaas_separated_audio_seconds_total", WORKER, "audio that was separated, of a song in spans by parts").alone(),
     gauge("msaas_realtime_factor", WORKER, "audio of the last song or span, divided by its time, which it shares with others that are in work, by model"),
-    counter("msaas_device_seconds_total", WORKER, "time in which a device had a batch, by device"),
+    counter("msaas_device_seconds_total", WORKER, "time in which a device computed batches, by device"),
     counter("msaas_device_segments_total", WORKER, "segments that it computed, by device"),
     counter("msaas_device_batches_total", WORKER, "batches in which it computed them, by device: segments, divided by batches and `msaas_device_batch`, are how full they were"),
     gauge("msaas_device_batch", WORKER, "segments that a batch may have, by device"),
