@@ -376,7 +376,7 @@ impl Driver for Nvidia {
         unsafe { self.drop_stream(handle) };
         // Launches can be given one by one as well, and if it is the card that fails, the first of them says so.
         let refused = |error: &Error| tracing::warn!(%error, "the card takes no recording: it gets launches one by one");
-        Ok(recording.inspect_err(refused).ok().map(|recording| recording.expose_provenance()))
+        Ok(recording.inspect_err(refused).ok().map(<*mut _>::expose_provenance))
     }
 
     unsafe fn replay(&self, stream: Handle, recording: Handle) -> Result<()> {
