@@ -38,8 +38,8 @@ struct Place {
 };
 
 // What the epilogue has to know, which is known before the sums are and would have to be in registers until then.
-struct Ahead {
-    Place places[TILE];
+template <int TN> struct Ahead {
+    Place places[TN];
     int32_t group, tokens, column, none; // tokens that there are, the tile's first column
 };
 
@@ -141,29 +141,29 @@ DEVICE void load_halves(float (&v)[8], const float *from, int twist) {
 // What the epilogue has in shared memory, where the slices were. A warp's tokens go through it some columns at a time, so
 // that a thread has the same columns of several tokens. The halves of an odd token's 8 columns change places: then neither
 // the fragments that come in nor the columns that go out meet in a bank.
-template <int BN> struct Staging {
-    static constexpr int ACROSS = Warps<BN>::COLUMNS % 32 ? 2 : 4; // threads of a token
+template <int TN, int BN> struct Staging {
+    static constexpr int ACROSS = Warps<TN, BN>::COLUMNS % 32 ? 2 : 4; // threads of a token
     static constexpr int WIDTH = ACROSS * 8, STRIDE = WIDTH + 8;
-    float values[THREADS / 32][Warps<BN>::TOKENS * STRIDE];
+    float values[THREADS / 32][Warps<TN, BN>::TOKENS * STRIDE];
     double sums[THREADS / 32][2];
 };
 
-template <class T, int BN, int WHAT>
-DEVICE void finish(const Product &args, const Ahead &ahead, const Sums<BN> &sums) {
-    using Stage = Staging<BN>;
-    constexpr int ACROSS = Stage::ACROSS, ALONG = 32 / ACROSS, COUNT = Warps<BN>::TOKENS / ALONG;
-    static_assert(sizeof(Stage) <= Loader<T, BN>::RING, "the epilogue needs no more than the slices");
+template <class T, int TN, int BN, int WHAT>
+DEVICE void finish(const Product &args, const Ahead<TN> &ahead, const Sums<TN, BN> &sums) {
+    using Stage = Staging<TN, BN>;
+    constexpr int ACROSS = Stage::ACROSS, ALONG = 32 / ACROSS, COUNT = Warps<TN, BN>::TOKENS / ALONG;
+    static_assert(sizeof(Stage) <= Loader<T, TN, BN>::RING, "the epilogue needs no more than the slices");
     auto &stage = *reinterpret_cast<Stage *>(shared_memory());
     int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
-    int first_token = warp / Warps<BN>::ACROSS * Warps<BN>::TOKENS + lane / ACROSS;
-    int first_column = ahead.column + warp % Warps<BN>::ACROSS * Warps<BN>::COLUMNS + lane % ACROSS * 8;
+    int first_token = warp / Warps<TN, BN>::ACROSS * Warps<TN, BN>::TOKENS + lane / ACROSS;
+    int first_column = ahead.column + warp % Warps<TN, BN>::ACROSS * Warps<TN, BN>::COLUMNS + lane % ACROSS * 8;
     int group = ahead.group, tokens = ahead.tokens;
     int in = lane / 4 * Stage::STRIDE + ((lane % 4 * 2) ^ (lane / 4 % 2 * 4));
     int out = lane / ACROSS * Stage::STRIDE + lane % ACROSS * 8, twist = lane / ACROSS % 2 * 4;
     float *values = stage.values[warp];
     Seen seen;
-    UNROLL for (int part = 0; part < Warps<BN>::COLUMNS / Stage::WIDTH; part++) {
-        UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
+    UNROLL for (int part = 0; part < Warps<TN, BN>::COLUMNS / Stage::WIDTH; part++) {
+        UNROLL for (int i = 0; i < Sums<TN, BN>::ROWS; i++) {
             UNROLL for (int j = 0; j < ACROSS; j++) {
                 const auto &sum = sums.at[i][part * ACROSS + j];
                 float *to = values + i * 16 * Stage::STRIDE + in + j * 8;

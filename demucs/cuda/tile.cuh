@@ -1,4 +1,4 @@
-// A tile of a product: TILE tokens by BN columns, summed up in registers.
+// A tile of a product: TN tokens by BN columns, summed up in registers.
 //
 // Tokens and columns of weights come through shared memory, 64 bytes of each at a time (32 halves or 16 floats), in a
 // ring of STAGES such slices that are under way while the first of them is multiplied. A warp takes some of the tokens
@@ -8,19 +8,19 @@
 
 namespace product {
 
-constexpr int TILE = 128, THREADS = 256, STAGES = 4;
+constexpr int THREADS = 256, STAGES = 4;
 constexpr int SLICE = 64; // bytes
 
 // How the 8 warps share a tile: as square as it gets with whole pairs of 8 columns.
-template <int BN> struct Warps {
-    static constexpr int ACROSS = BN % 32 ? 1 : BN <= 128 ? 2 : 4;
+template <int TN, int BN> struct Warps {
+    static constexpr int ACROSS = BN % 32 ? 1 : 2;
     static constexpr int ALONG = 8 / ACROSS;
-    static constexpr int TOKENS = TILE / ALONG, COLUMNS = BN / ACROSS;
+    static constexpr int TOKENS = TN / ALONG, COLUMNS = BN / ACROSS;
 };
 
 // Sums of a warp's part of a tile: fragments of 16 tokens by 8 columns.
-template <int BN> struct Sums {
-    static constexpr int ROWS = Warps<BN>::TOKENS / 16, COLUMNS = Warps<BN>::COLUMNS / 8;
+template <int TN, int BN> struct Sums {
+    static constexpr int ROWS = Warps<TN, BN>::TOKENS / 16, COLUMNS = Warps<TN, BN>::COLUMNS / 8;
     float at[ROWS][COLUMNS][4];
 };
 
@@ -63,12 +63,12 @@ template <int BN> struct Tile {
 };
 
 // The tokens of a tile, which are of one group.
-struct Tokens {
+template <int TN> struct Tokens {
     int tiles, group, before, count; // tiles of a group, tokens of it before these
     Token first;
 
     DEVICE Tokens(const Product &args, int tile)
-        : tiles((args.group_tokens + TILE - 1) / TILE), group(tile / tiles), before((tile - group * tiles) * TILE), count(min(TILE, args.group_tokens - before)),
+        : tiles((args.group_tokens + TN - 1) / TN), group(tile / tiles), before((tile - group * tiles) * TN), count(min(TN, args.group_tokens - before)),
           first(args.from, group * args.group_tokens + before) {}
 };
 
@@ -78,9 +78,9 @@ DEVICE int swizzled(int row, int chunk) { return row * SLICE + ((chunk ^ (row >>
 
 // What a thread copies of each slice: a chunk of some of the tokens and of some of the columns. Behind the last token or
 // column nothing is copied: what comes of that is dropped.
-template <class T, int BN> class Loader {
+template <class T, int TN, int BN> class Loader {
     static constexpr int CHUNK = 16 / sizeof(T), STRIDE = THREADS / 4;
-    static constexpr int TOKENS = TILE / STRIDE, COLUMNS = (BN + STRIDE - 1) / STRIDE;
+    static constexpr int TOKENS = TN / STRIDE, COLUMNS = (BN + STRIDE - 1) / STRIDE;
 
     const T *tokens[TOKENS];
     const T *column;
@@ -89,9 +89,9 @@ template <class T, int BN> class Loader {
     int wanted = 0; // bits: tokens, then columns
 
   public:
-    static constexpr int BYTES = (TILE + BN) * SLICE, RING = STAGES * BYTES;
+    static constexpr int BYTES = (TN + BN) * SLICE, RING = STAGES * BYTES;
 
-    DEVICE Loader(const Product &args, const Tokens &mine, int first) {
+    DEVICE Loader(const Product &args, const Tokens<TN> &mine, int first) {
         int row = static_cast<int>(threadIdx.x) / 4, chunk = static_cast<int>(threadIdx.x) % 4;
         at = kept(swizzled(row, chunk));
         step = args.k * STRIDE;
@@ -114,7 +114,7 @@ template <class T, int BN> class Loader {
             UNROLL for (int i = 0; i < TOKENS; i++)
                 if (wanted >> i & 1) copy_async16(slice + at + i * STRIDE * SLICE, tokens[i] + offset);
             UNROLL for (int i = 0; i < COLUMNS; i++)
-                if (wanted >> (TOKENS + i) & 1) copy_async16(slice + at + (TILE + i * STRIDE) * SLICE, column + i * step);
+                if (wanted >> (TOKENS + i) & 1) copy_async16(slice + at + (TN + i * STRIDE) * SLICE, column + i * step);
             column += SLICE / sizeof(T);
             offsets += SLICE / sizeof(T) / 16;
             if (left > 1) offset = *offsets;
@@ -153,8 +153,9 @@ template <> struct Operand<float> {
 
 // What a warp multiplies of each slice, by ldmatrix: four matrices of 8 rows by 16 bytes, those of tokens in the order of
 // rows, those of columns in that of bytes.
-template <class T, int BN> class Multiplier {
-    using Shape = Warps<BN>;
+template <class T, int TN, int BN> class Multiplier {
+    using Shape = Warps<TN, BN>;
+    using Fragments = Sums<TN, BN>;
     static constexpr int PARTS = Operand<T>::PARTS;
     int from_tokens, from_columns;
 
@@ -164,25 +165,25 @@ template <class T, int BN> class Multiplier {
         int token = warp / Shape::ACROSS * Shape::TOKENS + lane % 16;
         int column = warp % Shape::ACROSS * Shape::COLUMNS + lane / 16 * 8 + lane % 8;
         from_tokens = kept(swizzled(token, lane / 16));
-        from_columns = kept(swizzled(TILE + column, lane / 8 % 2));
+        from_columns = kept(swizzled(TN + column, lane / 8 % 2));
     }
 
     // Adds the products of the first or second half of a slice.
-    DEVICE void add(Shared slice, int which_half, Sums<BN> &sums) const {
+    DEVICE void add(Shared slice, int which_half, Fragments &sums) const {
         Shared tokens = slice + (from_tokens ^ which_half * 32), columns = slice + (from_columns ^ which_half * 32);
-        uint32_t a[Sums<BN>::ROWS][PARTS][4];
-        UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++) {
+        uint32_t a[Fragments::ROWS][PARTS][4];
+        UNROLL for (int i = 0; i < Fragments::ROWS; i++) {
             uint32_t r[4];
             ldmatrix_x4(r, tokens + i * 16 * SLICE);
             UNROLL for (int j = 0; j < 4; j++) Operand<T>::split(r[j], a[i][0][j], a[i][PARTS - 1][j]);
         }
-        UNROLL for (int pair = 0; pair < Sums<BN>::COLUMNS / 2; pair++) {
+        UNROLL for (int pair = 0; pair < Fragments::COLUMNS / 2; pair++) {
             uint32_t r[4];
             ldmatrix_x4(r, columns + pair * 16 * SLICE);
             UNROLL for (int which = 0; which < 2; which++) {
                 uint32_t b[PARTS][2];
                 UNROLL for (int j = 0; j < 2; j++) Operand<T>::split(r[2 * which + j], b[0][j], b[PARTS - 1][j]);
-                UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++)
+                UNROLL for (int i = 0; i < Fragments::ROWS; i++)
                     Operand<T>::multiply(sums.at[i][2 * pair + which], a[i], b);
             }
         }
@@ -190,18 +191,18 @@ template <class T, int BN> class Multiplier {
 };
 
 // `meanwhile` is done while the first slices are under way.
-template <class T, int BN, class Meanwhile>
-DEVICE void sum_up(const Product &args, const Tokens &tokens, int first_column, Sums<BN> &sums, Meanwhile meanwhile) {
-    Loader<T, BN> loader(args, tokens, first_column);
-    Multiplier<T, BN> multiplier;
+template <class T, int TN, int BN, class Meanwhile>
+DEVICE void sum_up(const Product &args, const Tokens<TN> &tokens, int first_column, Sums<TN, BN> &sums, Meanwhile meanwhile) {
+    Loader<T, TN, BN> loader(args, tokens, first_column);
+    Multiplier<T, TN, BN> multiplier;
     Shared ring = kept(shared_address(shared_memory()));
-    auto slice = [=](int i) { return ring + (i & (STAGES - 1)) * Loader<T, BN>::BYTES; };
+    auto slice = [=](int i) { return ring + (i & (STAGES - 1)) * Loader<T, TN, BN>::BYTES; };
     static_assert((STAGES & (STAGES - 1)) == 0, "else the ring has no such beginning");
     int slices = args.k * static_cast<int>(sizeof(T)) / SLICE;
     UNROLL for (int i = 0; i < STAGES - 1; i++) loader.next(slice(i), slices - i);
     meanwhile();
-    UNROLL for (int i = 0; i < Sums<BN>::ROWS; i++)
-        UNROLL for (int j = 0; j < Sums<BN>::COLUMNS; j++)
+    UNROLL for (int i = 0; i < Sums<TN, BN>::ROWS; i++)
+        UNROLL for (int j = 0; j < Sums<TN, BN>::COLUMNS; j++)
             UNROLL for (int k = 0; k < 4; k++) sums.at[i][j][k] = 0;
 
     for (int i = 0; i < slices; i++) {

@@ -9,7 +9,7 @@ use super::arguments::{Attention, Form, LayerNorm, Moments, NormGelu, Product};
 use super::matrix::Matrix;
 use super::memory::{Budget, Memory, Value};
 use super::shape::{Place, Shape, View};
-use super::step::{Finish, Step, TILE, tile_columns};
+use super::step::{Finish, Step, TILE, tile_columns, tile_tokens};
 use super::workspace::Buffers;
 
 /// What is known while a network is compiled.
@@ -146,7 +146,7 @@ impl<'a> Compiler<'a> {
         };
         if finish.knows_groups() {
             let groups = (from.layout.rows * from.layout.tokens) as usize / with.group_tokens;
-            self.partials = self.partials.max(groups * sums(&args) * 16);
+            self.partials = self.partials.max(groups * sums(&args, finish, self.half) * 16);
         }
         self.steps.push(Step::Product(args, finish));
     }
@@ -154,7 +154,7 @@ impl<'a> Compiler<'a> {
     /// The moments of each of `groups` of a segment, of the sums that the last step left: mean and gain.
     pub(super) fn moments(&mut self, groups: usize, count: usize) -> Result<u64> {
         let parts = match self.steps.last() {
-            Some(Step::Product(args, finish)) if finish.knows_groups() => sums(args),
+            Some(Step::Product(args, finish)) if finish.knows_groups() => sums(args, *finish, self.half),
             Some(Step::NormGelu(args)) => (args.group_tokens as usize).div_ceil(TILE),
             _ => 0,
         };
@@ -245,7 +245,8 @@ impl<'a> Compiler<'a> {
 pub(super) const EPSILON: f32 = 1e-5;
 
 /// Sums that a product leaves for each group: one for each tile.
-fn sums(args: &Product) -> usize {
+fn sums(args: &Product, finish: Finish, half: bool) -> usize {
     let columns = args.columns as usize;
-    (args.group_tokens as usize).div_ceil(TILE) * columns.div_ceil(tile_columns(columns))
+    (args.group_tokens as usize).div_ceil(tile_tokens(args, finish, half))
+        * columns.div_ceil(tile_columns(columns))
 }

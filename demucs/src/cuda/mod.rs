@@ -30,6 +30,8 @@ mod norm_tests;
 #[cfg(feature = "cuda")]
 mod nvidia;
 mod on_card;
+#[cfg(all(test, feature = "emulation"))]
+mod product_tests;
 #[cfg(feature = "emulation")]
 mod queues;
 mod sequence;

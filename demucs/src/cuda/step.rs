@@ -48,6 +48,25 @@ impl Finish {
 /// Tokens of a tile, of a product and before one.
 pub(super) const TILE: usize = 128;
 
+/// Tokens of a tile whose sums are so long that operands take the time: with twice the tokens, columns are read half as often.
+const LONG_TILE: usize = 256;
+/// Values of a sum from which on that is so, and blocks that a card is to have then: about two for each multiprocessor.
+const LONG: (i32, usize) = (768, 264);
+
+/// Tokens of a product's tile. It depends on the batch, since no bit of what is stored depends on it: but sums of that do,
+/// which are taken tile by tile, so it does not where there are any.
+pub(super) fn tile_tokens(args: &Product, finish: Finish, half: bool) -> usize {
+    let columns = args.columns as usize;
+    let tile = tile_columns(columns);
+    let long = half
+        && tile >= 96
+        && args.k >= LONG.0
+        && matches!(finish, Finish::Gelu | Finish::GeluAdd | Finish::Glu | Finish::AddFloatSums);
+    let tiles = args.groups as usize * (args.group_tokens as usize).div_ceil(LONG_TILE);
+    let many = finish == Finish::AddFloatSums || tiles * columns.div_ceil(tile) >= LONG.1;
+    if long && many { LONG_TILE } else { TILE }
+}
+
 /// Columns of a tile, of those that there are: the widest among those that compute the least in vain.
 pub(super) fn tile_columns(columns: usize) -> usize {
     let in_vain = |tile: &usize| columns.next_multiple_of(*tile);
@@ -145,17 +164,19 @@ fn product(mut args: Product, finish: Finish, batch: usize, half: bool) -> Launc
         args.group_tokens = tokens as i32;
     }
     args.groups = (tokens / args.group_tokens as usize) as i32;
-    let columns = args.columns as usize;
-    let tile = tile_columns(columns);
-    let tokens = (args.group_tokens as usize).div_ceil(TILE) * args.groups as usize;
-    let kind = if half { "f16" } else { "f32" };
-    let name = format!("product_{kind}_{tile}_{}", finish.name());
-    launch(name, [tokens * columns.div_ceil(tile), 1, 1], shared(tile), args)
+    let tile = tile_tokens(&args, finish, half);
+    tiled(args, finish, half, tile)
 }
 
-/// Bytes of shared memory of a product: four slices of 64 bytes of each of its tokens and columns, and what is known ahead.
-fn shared(tile: usize) -> usize {
-    256 * (TILE + tile) + 16 * (TILE + 1)
+/// The launch of a product in tiles of so many tokens.
+pub(super) fn tiled(args: Product, finish: Finish, half: bool, tokens: usize) -> Launch {
+    let columns = tile_columns(args.columns as usize);
+    let tiles = (args.group_tokens as usize).div_ceil(tokens) * args.groups as usize;
+    let blocks = tiles * (args.columns as usize).div_ceil(columns);
+    let kind = if half { "f16" } else { "f32" };
+    let name = format!("product_{kind}_{tokens}x{columns}_{}", finish.name());
+    // Four slices of 64 bytes of each of its tokens and columns, and what is known ahead.
+    launch(name, [blocks, 1, 1], 256 * (tokens + columns) + 16 * (tokens + 1), args)
 }
 
 /// Threads of the blocks that take a sample or a bin each.

@@ -79,7 +79,7 @@ fn launches_that_no_card_takes_are_refused() {
 /// A kernel of each structure.
 fn kernels() -> Vec<(&'static str, Box<dyn Arguments>)> {
     vec![
-        ("product_f16_16_store", Box::new(arguments::Product::default())),
+        ("product_f16_128x16_store", Box::new(arguments::Product::default())),
         ("attention_f16_64", Box::new(arguments::Attention::default())),
         ("layer_norm_f16", Box::new(arguments::LayerNorm::default())),
         ("moments", Box::new(arguments::Moments::default())),
@@ -106,6 +106,7 @@ fn values_that_are_read_at_once_at_an_odd_place_are_noticed() {
         groups: 1,
         group_tokens: 1,
         width: 4,
+        form: arguments::Form { size: 4, ..arguments::Form::default() },
         partials: memory.address(),
         ..arguments::NormGelu::default()
     };
