@@ -25,12 +25,14 @@ mod network;
 #[cfg(feature = "emulation")]
 #[cfg(test)]
 mod network_tests;
-#[cfg(all(test, feature = "emulation"))]
+#[cfg(feature = "emulation")]
+#[cfg(test)]
 mod norm_tests;
 #[cfg(feature = "cuda")]
 mod nvidia;
 mod on_card;
-#[cfg(all(test, feature = "emulation"))]
+#[cfg(feature = "emulation")]
+#[cfg(test)]
 mod product_tests;
 #[cfg(feature = "emulation")]
 mod queues;

@@ -108,7 +108,6 @@ fn values_that_are_read_at_once_at_an_odd_place_are_noticed() {
         width: 4,
         form: arguments::Form { size: 4, ..arguments::Form::default() },
         partials: memory.address(),
-        ..arguments::NormGelu::default()
     };
     let launch =
         Launch { kernel: "norm_gelu_f32".into(), grid: [1; 3], shared: 512 * 8, args: Box::new(args) };
