@@ -9,9 +9,11 @@ use crate::seeded::splitmix;
 use crate::tensors::Tensors;
 
 use super::compiler::Compiler;
+use super::memory::Budget;
 use super::shape::{Place, Shape, padded};
 use super::step::Slot;
 use super::tests::card;
+use super::workspace::Buffers;
 
 /// Values between -1 and 1 that depend on the place and the seed.
 fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -30,7 +32,9 @@ fn norm_gelu(
 ) -> (Vec<f32>, [f64; 2]) {
     let card = card();
     let (size, columns) = (values.len() / tokens, biases.len());
-    let mut compiler = Compiler::new(&card, Tensors::new(BTreeMap::new()), half, 1, usize::MAX);
+    let (mut buffers, mut budget) = (Buffers::default(), Budget::new(&card, None));
+    let none = Tensors::new(BTreeMap::new());
+    let mut compiler = Compiler::new(none, half, 1, &mut buffers, &mut budget);
     let width = padded(size);
     let mut rows = vec![0.0; tokens * width];
     for (to, from) in rows.chunks_exact_mut(width).zip(values.chunks_exact(size)) {
@@ -41,7 +45,8 @@ fn norm_gelu(
     let moments = compiler.constants(&[0.0f32, 1.0]).unwrap();
     let form = compiler.form(size, columns, |n, i| weights[n * size + i], |n| biases[n]).unwrap();
     compiler.norm_gelu(&place, tokens, moments, norm, form);
-    let (steps, memory) = compiler.finish().unwrap();
+    let (steps, mut memory) = compiler.finish().unwrap();
+    memory.extend(buffers.into_memory());
     let launches = steps.iter().map(|step| step.launch(1, Slot { mix: 0, out: 0 }, half)).collect();
     // SAFETY: the launch names this memory alone, which is here until it has run.
     let sequence = unsafe { card.sequence(launches) }.unwrap();

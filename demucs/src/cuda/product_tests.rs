@@ -7,14 +7,18 @@ use crate::tensors::Tensors;
 use super::arguments::Product;
 use super::compiler::{Compiler, With};
 use super::matrix::Taps;
+use super::memory::Budget;
 use super::shape::{Place, Shape};
 use super::step::{Finish, Step, tile_tokens, tiled};
 use super::tests::card;
+use super::workspace::Buffers;
 
 /// The bits that a product of halves with so many columns stores, in tiles of so many tokens.
 fn stored(tokens: usize, columns: usize, finish: Finish) -> Vec<u8> {
     let (card, count, k) = (card(), 300, 64);
-    let mut compiler = Compiler::new(&card, Tensors::new(BTreeMap::new()), true, 1, usize::MAX);
+    let (mut buffers, mut budget) = (Buffers::default(), Budget::new(&card, None));
+    let none = Tensors::new(BTreeMap::new());
+    let mut compiler = Compiler::new(none, true, 1, &mut buffers, &mut budget);
     let value = |i: usize| (i * 7 % 31) as f32 / 31.0 - 0.5;
     let values: Vec<f32> = (0..count * k + 64).map(value).collect();
     let from = Place { address: compiler.elements(&values).unwrap(), shape: Shape::dense(1, count, k) };
@@ -27,7 +31,8 @@ fn stored(tokens: usize, columns: usize, finish: Finish) -> Vec<u8> {
         to.view(),
         With { group_tokens: count, ..With::default() },
     );
-    let (steps, memory) = compiler.finish().unwrap();
+    let (steps, mut memory) = compiler.finish().unwrap();
+    memory.extend(buffers.into_memory());
     let Step::Product(args, _) = steps[0] else { unreachable!("one product") };
     let launch = tiled(Product { group_tokens: count as i32, ..args }, finish, true, tokens);
     // SAFETY: the launch names this memory alone, which is here until it has run.
