@@ -76,7 +76,8 @@ stop_forwards() {
 # Makes a service reachable here; it stays so when this script has ended.
 forward() { # SERVICE PORT-HERE PORT-THERE
     local log=$data/forward-$1.log pid
-    nohup kubectl --namespace msaas port-forward "svc/$1" "$2:$3" >"$log" 2>&1 &
+    : >"$log" # what an earlier run wrote there says nothing of this one
+    nohup kubectl --namespace msaas port-forward "svc/$1" "$2:$3" >>"$log" 2>&1 &
     pid=$!
     echo "$pid" >>"$data/forwards.pid"
     until grep -q 'Forwarding from' "$log"; do
