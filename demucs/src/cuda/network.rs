@@ -210,9 +210,12 @@ impl Compiled {
 /// Whether kernels have room for such a network.
 pub(super) fn check(config: &Config) -> Result<()> {
     let head = config.transformer_channels() / config.t_heads;
+    let hidden = config.hidden_channels(config.depth.saturating_sub(1)) / config.dconv_comp;
     for (name, value, possible) in [
         ("nfft", config.nfft, config.nfft.is_power_of_two() && (16..=8192).contains(&config.nfft)),
         ("a head's channels", head, head <= 64),
+        // Their norm has a block's tokens in shared memory, of which an A100 has 163 KiB.
+        ("a DConv's hidden channels", hidden, hidden <= 256),
         ("the transformer's channels", config.transformer_channels(), config.transformer_channels() <= 1024),
     ] {
         if !possible {

@@ -1,9 +1,10 @@
 //! Whole networks on a card against the plain one.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::tests::card;
 use super::{Card, Compiled, Precision};
+use crate::model::Config;
 use crate::seeded::{changed, checkpoint, signal, small_kwargs, snr_to_plain};
 use crate::weights::Checkpoint;
 
@@ -25,6 +26,24 @@ fn snr(kwargs: &Map<String, Value>, precision: Precision, batch: usize) -> f64 {
     let network = compiled(&seeded, precision, batch);
     let mix = segments(batch, network.config().segment_frames());
     snr_to_plain(seeded, &mix, |ours| network.forward(&mix, ours).unwrap())
+}
+
+#[test]
+fn networks_that_kernels_have_no_room_for_are_refused_in_a_sentence() {
+    let check = |change: Value| {
+        let mut kwargs = small_kwargs(&SOURCES);
+        kwargs.extend(change.as_object().unwrap().clone());
+        super::network::check(&Config::from_kwargs(&kwargs).unwrap()).map_err(|error| error.to_string())
+    };
+    assert_eq!(check(json!({})), Ok(()));
+    assert_eq!(check(json!({"channels": 256, "dconv_comp": 2, "bottom_channels": 16})), Ok(()));
+    for (change, what) in [
+        (json!({"channels": 256, "dconv_comp": 1}), "a DConv's hidden channels: 512"),
+        (json!({"bottom_channels": 256}), "a head's channels: 128"),
+    ] {
+        let refusal = check(change).unwrap_err();
+        assert_eq!(refusal, format!("unsupported network: {what} is more than a card's kernels take"));
+    }
 }
 
 #[test]

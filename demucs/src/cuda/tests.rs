@@ -113,7 +113,10 @@ fn values_that_are_read_at_once_at_an_odd_place_are_noticed() {
         Launch { kernel: "norm_gelu_f32".into(), grid: [1; 3], shared: 512 * 8, args: Box::new(args) };
     // SAFETY: the memory is here until the sequence has run.
     let sequence = unsafe { card.sequence(vec![launch]) }.unwrap();
-    let error = card.stream().unwrap().run(&sequence).unwrap_err().to_string();
+    let stream = card.stream().unwrap();
+    // A card says of it when somebody waits.
+    stream.run(&sequence).unwrap();
+    let error = stream.finish().unwrap_err().to_string();
     assert!(error.ends_with("at an address that is no multiple of their size"), "{error}");
 }
 
