@@ -28,6 +28,7 @@ unsafe extern "C" {
 /// NaN in front of and behind all memory: what is read there shows in a result, and what is written there is seen.
 const MARGIN: usize = 4096;
 const NAN: u8 = 0xff;
+const TOLD_TO_FAIL: &str = "it was told to fail";
 
 #[derive(Debug)]
 pub(super) struct Emulation {
@@ -35,6 +36,7 @@ pub(super) struct Emulation {
     queues: Mutex<Queues>,
     /// Bytes of the card that somebody has.
     taken: AtomicUsize,
+    failing: AtomicBool,
     /// The next launch is refused.
     crowded: AtomicBool,
     hanging: Mutex<bool>,
@@ -58,6 +60,7 @@ impl Emulation {
             properties,
             queues: Mutex::default(),
             taken: AtomicUsize::new(0),
+            failing: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             hanging: Mutex::default(),
             released: Condvar::new(),
@@ -229,6 +232,9 @@ impl Driver for Emulation {
         let Prepared { kernel, launch } = prepared;
         let hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.released.wait_while(hanging, |hanging| *hanging));
+        if self.failing.load(Ordering::Relaxed) {
+            self.queues().fail(TOLD_TO_FAIL.into());
+        }
         if self.crowded.swap(false, Ordering::Relaxed) {
             return Err(Error::OutOfMemory(format!("a launch of {}", launch.kernel)));
         }
@@ -254,7 +260,11 @@ impl Driver for Emulation {
     unsafe fn drop_recording(&self, _: Handle) {}
 
     fn fail(&self) {
-        self.queues().fail("it was told to fail".into());
+        self.failing.store(true, Ordering::Relaxed);
+        // Where the card computes, its next launch says so: whoever computes on and on would keep this waiting.
+        if let Ok(mut queues) = self.queues.try_lock() {
+            queues.fail(TOLD_TO_FAIL.into());
+        }
     }
 
     fn crowd(&self) {

@@ -211,10 +211,15 @@ impl Bench {
         .unwrap();
     }
 
-    /// Waits until a job has segments that are done.
-    pub(crate) async fn in_work(&self, record: &Record) {
+    /// Waits until one of the jobs has segments that are done; which is the first is not known.
+    pub(crate) async fn in_work(&self, records: &[Record]) {
         tokio::time::timeout(Duration::from_secs(100), async {
-            while self.ledger.view(record).await.unwrap().progress.segments_done == 0 {
+            loop {
+                for record in records {
+                    if self.ledger.view(record).await.unwrap().progress.segments_done > 0 {
+                        return;
+                    }
+                }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })

@@ -39,7 +39,7 @@ async fn a_worker_whose_card_fails_gives_its_songs_back_at_once_and_ends() {
     let card = Card::emulated();
     let finish_within = Duration::from_secs(10);
     let worker = bench.worker_on(&card, Settings { songs_at_once: 5, finish_within, ..bench.settings() });
-    bench.in_work(&records[0]).await;
+    bench.in_work(&records).await;
     card.fail();
     let error = end_of(&bench, worker, &card, 5).await;
     let WorkerError::Broken { reason } = error else { panic!("{error:?}") };
@@ -60,7 +60,7 @@ async fn a_worker_whose_card_hangs_gives_its_songs_back_and_ends() {
     let card = Card::emulated();
     let hung_after = Duration::from_secs(8);
     let worker = bench.worker_on(&card, Settings { songs_at_once: 3, hung_after, ..bench.settings() });
-    bench.in_work(&records[0]).await;
+    bench.in_work(&records).await;
     card.hang(true);
     let error = end_of(&bench, worker, &card, 3).await;
     assert!(matches!(error, WorkerError::Hung { seconds: 8.. }), "{error:?}");

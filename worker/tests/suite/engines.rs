@@ -91,7 +91,7 @@ async fn a_task_that_waits_for_a_network_hears_of_its_end_and_of_the_workers() {
     bench.install("other", 8);
     let first = bench.submit(bench.store_song(song(2_000_000)).await).await;
     let worker = bench.worker_of_songs(Settings { songs_at_once: 3, ..bench.settings() });
-    bench.in_work(&first).await;
+    bench.in_work(std::slice::from_ref(&first)).await;
     let mut waiting = Vec::new();
     for frames in [3000, 3001] {
         let hash = bench.store_song(song(frames)).await;
