@@ -20,6 +20,11 @@ async fn submit(bench: &Bench, songs: usize, frames: usize) -> Vec<Record> {
     records
 }
 
+/// Settings by which no song is divided, however slow the card is.
+fn whole(bench: &Bench) -> Settings {
+    Settings { span_segments: Some(1000), ..bench.settings() }
+}
+
 /// How a worker ends by itself; then nobody holds a song, and one song at most has lost an attempt.
 async fn end_of(bench: &Bench, worker: Running, card: &Card, songs: usize) -> WorkerError {
     let end = tokio::time::timeout(PATIENCE, worker.end()).await;
@@ -38,7 +43,8 @@ async fn a_worker_whose_card_fails_gives_its_songs_back_at_once_and_ends() {
     let records = submit(&bench, 5, 20_000).await;
     let card = Card::emulated();
     let finish_within = Duration::from_secs(10);
-    let worker = bench.worker_on(&card, Settings { songs_at_once: 5, finish_within, ..bench.settings() });
+    let settings = Settings { songs_at_once: 5, finish_within, ..whole(&bench) };
+    let worker = bench.worker_on(&card, settings);
     bench.in_work(&records).await;
     card.fail();
     let error = end_of(&bench, worker, &card, 5).await;
@@ -59,7 +65,7 @@ async fn a_worker_whose_card_hangs_gives_its_songs_back_and_ends() {
     let records = submit(&bench, 3, 60_000).await;
     let card = Card::emulated();
     let hung_after = Duration::from_secs(8);
-    let worker = bench.worker_on(&card, Settings { songs_at_once: 3, hung_after, ..bench.settings() });
+    let worker = bench.worker_on(&card, Settings { songs_at_once: 3, hung_after, ..whole(&bench) });
     bench.in_work(&records).await;
     card.hang(true);
     let error = end_of(&bench, worker, &card, 3).await;
