@@ -37,7 +37,7 @@ toolkit() {
             python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages python3=python3 no-such-command=python3-venv
             say "installing NVIDIA's compiler into $own"
             mkdir -p "${own%/*}"
-            fresh=$(mktemp -d "$own.XXXXXX")
+            fresh=$(mktemp -d -p "${own%/*}")
             if ! { python3 -m venv "$fresh" && "$fresh/bin/pip" install --quiet --disable-pip-version-check --no-deps "${packages[@]}"; } >&2; then
                 rm -rf "$fresh"
                 say "the compiler could not be installed"

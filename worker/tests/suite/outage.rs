@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::job::Ending;
+use common::job::{Ending, Record};
 use common::keys::{Bucket, ObjectKey};
 use common::storage::fs::Folder;
 use common::storage::{ByteStream, Meta, Object, Page, Result, Signed, Store, StoreError, Write, Written};
 
-use crate::bench::{Bench, song};
+use crate::bench::{Bench, Running, song};
 
 /// A folder that can be away.
 #[derive(Debug)]
@@ -77,26 +77,20 @@ impl Store for Reachable {
 /// Longer than all attempts of a task take in these tests.
 const OUTAGE: Duration = Duration::from_secs(3);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_away_costs_time_and_no_song() {
-    let store = |root: &std::path::Path| {
-        Arc::new(Reachable { folder: Folder::new(root.join("store")), away: AtomicBool::new(false) })
-    };
-    let (bench, store) = Bench::over(Duration::from_secs(1), store).await;
+/// Three songs, of which a worker has one in work.
+async fn songs_in_work(bench: &Bench) -> (Vec<Record>, Running) {
     let mut records = Vec::new();
     for i in 0..3 {
         let hash = bench.store_song(song(30_000 + i)).await;
         records.push(bench.submit(hash).await);
     }
     let worker = bench.worker(Some(4));
-    while bench.ledger.view(&records[0]).await.unwrap().progress.segments_done == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    store.away.store(true, Ordering::Relaxed);
-    tokio::time::sleep(OUTAGE).await;
-    assert_eq!(bench.ledger.queue().depth().await.unwrap().dead, 0);
-    store.away.store(false, Ordering::Relaxed);
-    for record in &records {
+    bench.in_work(&records).await;
+    (records, worker)
+}
+
+async fn all_succeed(bench: &Bench, records: &[Record], worker: Running) {
+    for record in records {
         let ending = bench.end_of(record).await.ending;
         assert!(matches!(ending, Ending::Succeeded { .. }), "{ending:?}");
     }
@@ -105,27 +99,28 @@ async fn a_store_that_is_away_costs_time_and_no_song() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_away_costs_time_and_no_song() {
+    let store = |root: &std::path::Path| {
+        Arc::new(Reachable { folder: Folder::new(root.join("store")), away: AtomicBool::new(false) })
+    };
+    let (bench, store) = Bench::over(Duration::from_secs(1), store).await;
+    let (records, worker) = songs_in_work(&bench).await;
+    store.away.store(true, Ordering::Relaxed);
+    tokio::time::sleep(OUTAGE).await;
+    assert_eq!(bench.ledger.queue().depth().await.unwrap().dead, 0);
+    store.away.store(false, Ordering::Relaxed);
+    all_succeed(&bench, &records, worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_store_in_the_place_of_the_right_one_ends_no_job() {
     let bench = Bench::new().await;
-    let mut records = Vec::new();
-    for i in 0..3 {
-        let hash = bench.store_song(song(30_000 + i)).await;
-        records.push(bench.submit(hash).await);
-    }
-    let worker = bench.worker(Some(4));
-    while bench.ledger.view(&records[0]).await.unwrap().progress.segments_done == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let (records, worker) = songs_in_work(&bench).await;
     let (right, aside) = (bench.root.path().join("store"), bench.root.path().join("aside"));
     std::fs::rename(&right, &aside).unwrap();
     Folder::new(&right).prepare().await.unwrap();
     tokio::time::sleep(OUTAGE).await;
     std::fs::remove_dir_all(&right).unwrap();
     std::fs::rename(&aside, &right).unwrap();
-    for record in &records {
-        let ending = bench.end_of(record).await.ending;
-        assert!(matches!(ending, Ending::Succeeded { .. }), "{ending:?}");
-    }
-    bench.rest().await;
-    worker.stop().await;
+    all_succeed(&bench, &records, worker).await;
 }
